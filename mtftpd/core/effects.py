@@ -1,0 +1,165 @@
+"""What the core asks of the world.
+
+A machine never does anything: it returns a tuple of these values, and the shell (or a simulator) performs them in
+order.  Silence is a value too: whoever decides not to answer says why with `Drop`.
+
+Sockets are named by numbers.  The service sockets below are open from the start; a transfer opens one of its own with
+`OpenTransfer`, numbered from `FIRST_TRANSFER` upwards and never used twice.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from typing import NamedTuple
+
+from mtftpd.core.images import Image
+from mtftpd.wire.datagram import Endpoint, HardwareAddress
+
+
+class Service(IntEnum):
+    """The sockets that are open as long as the server runs; the ports are in ``Settings.ports``."""
+
+    DHCP = 1
+    PXE = 2
+    TFTP = 3
+    MTFTP = 4
+    MTFTP_IPXE = 5
+    MTFTP_SWAPPED = 6
+    """A decoy on the byte-swapped MTFTP server port: who calls here read tags 2 and 3 big-endian (quirk Q15)."""
+
+
+FIRST_TRANSFER = 1000
+
+
+class Send(NamedTuple):
+    """One datagram of ``data`` from ``socket`` to ``destination``.
+
+    With ``hardware`` the client has no address that it would answer ARP for: the frame goes to that link-layer
+    address without a neighbour entry (RFC 2131 4.1).
+    """
+
+    socket: int
+    destination: Endpoint
+    data: bytes
+    hardware: HardwareAddress | None = None
+
+
+class SendRun(NamedTuple):
+    """``count`` consecutive DATA packets of ``image`` from ``socket`` to ``destination``, in strict order.
+
+    Block numbers are absolute and start at 1; the block after 65,535 carries the number ``rollover`` (0 or 1) on the
+    wire.  The last block of the image may be short or empty.  The core never sees the bytes.
+    """
+
+    socket: int
+    destination: Endpoint
+    image: Image
+    first_block: int
+    count: int
+    block_size: int
+    rollover: int = 0
+
+
+class OpenTransfer(NamedTuple):
+    """Open an unconnected UDP socket on the server's address and a fresh ephemeral port (the transfer's TID)."""
+
+    socket: int
+
+
+class CloseTransfer(NamedTuple):
+    """Close the socket of a transfer; later packets to it are answered by the kernel."""
+
+    socket: int
+
+
+class Lookup(NamedTuple):
+    """Open the file ``name`` (already normalised, relative) beneath the root.
+
+    The shell answers with ``service.looked_up(request, image_or_none, now)`` before it reads another datagram.
+    """
+
+    request: int
+    name: str
+
+
+class Release(NamedTuple):
+    """No transfer uses this image any longer: a file opened by `Lookup` can be closed."""
+
+    image: Image
+
+
+class DropReason(Enum):
+    """Why a packet got no answer.  The value is the identifier in logs and metrics."""
+
+    MALFORMED = "malformed"
+    NOT_A_REQUEST = "not-a-request"
+    NOT_PXE = "not-pxe"
+    NOT_FOR_US = "not-for-us"
+    OTHER_SERVER = "other-server"
+    NO_ADDRESS = "no-free-address"
+    NO_CIADDR = "no-client-address"
+    UNKNOWN_LEASE = "unknown-lease"
+    RELAY_NOT_SERVED = "relay-not-served"
+    NO_BOOT_FILE = "no-boot-file"
+    NOT_OUR_TYPE = "boot-server-type-not-served"
+    CREDENTIALS_WANTED = "credentials-wanted"
+    MODE = "not-in-this-mode"
+    OFF_LINK = "source-off-link"
+    PASS_RUNNING = "pass-running"
+    QUIET = "group-is-quiet"
+    UNKNOWN_FILE = "unknown-file"
+    BAD_MODE = "transfer-mode-not-octet"
+    WRITE_REQUEST = "write-request"
+    HAS_OPTIONS = "mtftp-open-with-options"
+    SWAPPED_PORT = "swapped-port"
+    NOT_THE_MASTER = "not-the-master"
+    STALE_ACK = "stale-ack"
+    DUPLICATE_REQUEST = "duplicate-request"
+    TOO_MANY_TRANSFERS = "too-many-transfers"
+    UNEXPECTED = "unexpected-in-this-state"
+
+
+class Drop(NamedTuple):
+    """A packet that gets no answer, and why; ``detail`` is for people."""
+
+    reason: DropReason
+    source: Endpoint
+    detail: str = ""
+
+
+class ReportKind(Enum):
+    """Something worth telling.  The value is the identifier in logs and events."""
+
+    DHCP_OFFERED = "dhcp-offered"
+    DHCP_ACKED = "dhcp-acked"
+    DHCP_REFUSED = "dhcp-refused"
+    DHCP_RELEASED = "dhcp-released"
+    DHCP_DECLINED = "dhcp-declined"
+    BOOTP_ANSWERED = "bootp-answered"
+    PXE_ANSWERED = "pxe-answered"
+    TFTP_STARTED = "tftp-started"
+    TFTP_DONE = "tftp-done"
+    TFTP_FAILED = "tftp-failed"
+    TFTP_REFUSED = "tftp-refused"
+    PASS_STARTED = "pass-started"
+    PASS_ENDED = "pass-ended"
+    PASS_ABORTED = "pass-aborted"
+    MASTER_LOST = "master-lost"
+    FALLBACK = "fallback-to-unicast"
+    NO_GROUP = "image-without-group"
+
+
+class Report(NamedTuple):
+    """An event for logs, status and the demo: ``address`` and ``hardware`` say of whom, as far as known.
+
+    ``detail`` holds (name, value) pairs in a fixed order; values are text or integers.
+    """
+
+    kind: ReportKind
+    address: str = ""
+    hardware: HardwareAddress | None = None
+    detail: tuple[tuple[str, str | int], ...] = ()
+
+
+Effect = Send | SendRun | OpenTransfer | CloseTransfer | Lookup | Release | Drop | Report
+Effects = tuple[Effect, ...]

@@ -1,0 +1,39 @@
+"""The one shape in which UDP payloads travel between the shell, the simulator and the machines."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Endpoint(NamedTuple):
+    """An IPv4 address in dotted-quad text and a UDP port: equal to the pairs that ``socket`` uses."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+class HardwareAddress(NamedTuple):
+    """A link-layer address as DHCP carries it: hardware type (1 is Ethernet) and ``hlen`` octets."""
+
+    htype: int
+    octets: bytes
+
+    def __str__(self) -> str:
+        text = self.octets.hex(":") or "-"
+        return text if self.htype == 1 else f"{self.htype}/{text}"
+
+
+class Datagram(NamedTuple):
+    """A UDP payload that arrived.
+
+    ``socket`` is the number of the socket that it came in on (see ``mtftpd.core.effects``); ``source`` is who sent
+    it; ``destination`` is the address that it was sent to, which tells a broadcast from a unicast.
+    """
+
+    socket: int
+    source: Endpoint
+    destination: Endpoint
+    data: bytes

@@ -102,7 +102,17 @@ class Settings:
     boot: Boot = Boot()
     addressing: Addressing = Addressing()
     multicast: Multicast = Multicast()
+    allowed: tuple[IPv4Network, ...] = ()
     rollover: int = 0
+    faithful: bool = True
+
+    def serves(self, address: str) -> bool:
+        """Return whether this address may be sent anything at all: on the link, or allowed by name.
+
+        What is not in a packet's own network cannot be used to aim our answers at a stranger (no amplifier).
+        """
+        number = IPv4Address(address)
+        return number in self.link.network or any(number in network for network in self.allowed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,87 @@
+"""The whole server as one object without I/O: DHCP, MTFTP and TFTP around one picture of images and groups.
+
+The shell and the simulator drive it with the same five calls: `BootService.receive`, `BootService.looked_up`,
+`BootService.tick`, `BootService.next_deadline` and `BootService.statistics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from mtftpd.core.dhcp_service import DhcpService, DhcpStatistics
+from mtftpd.core.effects import Effects, Service
+from mtftpd.core.groups import Groups
+from mtftpd.core.images import Image
+from mtftpd.core.mtftp_service import MtftpService, MtftpStatistics
+from mtftpd.core.settings import Catalogue, Settings
+from mtftpd.core.tftp_service import TftpService, TftpStatistics
+from mtftpd.wire.datagram import Datagram
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A snapshot of the whole server."""
+
+    dhcp: DhcpStatistics
+    mtftp: MtftpStatistics
+    tftp: TftpStatistics
+
+
+class BootService:
+    """One boot server.  ``known`` maps SHA-256 digests to the groups that a former run gave them."""
+
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, known: Mapping[str, IPv4Address] | None = None
+    ) -> None:
+        self.settings = settings
+        self.catalogue = catalogue
+        self.groups = Groups(settings, catalogue, known or {})
+        self._dhcp = DhcpService(settings, catalogue, self.groups)
+        self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered)
+        self._tftp = TftpService(settings, catalogue, self._dhcp.offered)
+        self._receivers = {
+            Service.DHCP: self._dhcp.receive,
+            Service.PXE: self._dhcp.receive,
+            Service.MTFTP: self._mtftp.receive,
+            Service.MTFTP_IPXE: self._mtftp.receive,
+            Service.MTFTP_SWAPPED: self._mtftp.receive,
+        }
+
+    def receive(self, datagram: Datagram, now: float) -> Effects:
+        """Take one datagram that arrived at ``now`` (seconds, monotonic) and return what must be done, in order."""
+        receiver = self._receivers.get(datagram.socket)  # type: ignore[call-overload]
+        return self._tftp.receive(datagram, now) if receiver is None else receiver(datagram, now)
+
+    def looked_up(self, request: int, image: Image | None, now: float) -> Effects:
+        """Take the answer to a `Lookup`: the opened image, or None when there is no such regular file."""
+        return self._tftp.looked_up(request, image, now)
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` must be called next, or None while nothing is waited for."""
+        deadlines = (self._dhcp.next_deadline(), self._mtftp.next_deadline(), self._tftp.next_deadline())
+        return min((when for when in deadlines if when is not None), default=None)
+
+    def tick(self, now: float) -> Effects:
+        """Do what is due at ``now``; calling it early does nothing."""
+        return (*self._dhcp.tick(now), *self._mtftp.tick(now), *self._tftp.tick(now))
+
+    def image_changed(self, image: Image, now: float) -> Effects:
+        """End everything that still serves ``image``, whose file is no longer what was opened: no mixed image, ever."""
+        return (*self._mtftp.image_changed(image, now), *self._tftp.image_changed(image, now))
+
+    def reconfigure(self, settings: Settings, catalogue: Catalogue, now: float) -> Effects:
+        """Swap the configuration: running transfers and passes go on with what they started with."""
+        self.settings = settings
+        self.catalogue = catalogue
+        self.groups = self.groups.reconfigured(settings, catalogue)
+        return (
+            *self._dhcp.reconfigure(settings, catalogue, self.groups, now),
+            *self._mtftp.reconfigure(settings, self.groups, now),
+            *self._tftp.reconfigure(settings, catalogue, now),
+        )
+
+    def statistics(self) -> Statistics:
+        """Return a snapshot that shares nothing with the running server."""
+        return Statistics(self._dhcp.statistics(), self._mtftp.statistics(), self._tftp.statistics())

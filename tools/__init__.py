@@ -1,0 +1,1 @@
+"""Helpers for people who work on mtftpd; nothing here is needed at run time."""

@@ -67,7 +67,5 @@ def boot(segment: Segment, number: int, folder: Path, *, firmware: str) -> Guest
             "-object", "rng-random,id=r0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=r0",
         ]  # fmt: skip
     with (folder / f"guest{number}.err").open("wb") as errors:
-        process = segment.start(
-            segment.switch, *command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors
-        )
+        process = segment.start(segment.switch, *command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
     return Guest(serial, process)

@@ -68,9 +68,7 @@ class Segment:
         run("ip", "-n", self.switch, "link", "set", "br0", "up")
         self._add_host(self.server, "psrv", SERVER_ADDRESS)
         for number in range(1, self.clients + 1):
-            self._add_host(
-                self.client(number), f"p{number}", client_address(number) if self.addressed else None
-            )
+            self._add_host(self.client(number), f"p{number}", client_address(number) if self.addressed else None)
         for number in range(1, self.taps + 1):
             run("ip", "-n", self.switch, "tuntap", "add", "dev", f"tap{number}", "mode", "tap")
             run("ip", "-n", self.switch, "link", "set", f"tap{number}", "master", "br0", "up")
@@ -110,7 +108,7 @@ class Segment:
         run("ip", "-n", self.switch, "link", "set", port, "master", "br0", "up")
 
     def _wait_for_forwarding(self) -> None:
-        """A fresh bridge port drops everything until the kernel has noticed its carrier."""
+        """Wait: a fresh bridge port drops everything until the kernel has noticed its carrier."""
         deadline = time.monotonic() + FORWARDING_SECONDS
         while time.monotonic() < deadline:
             links = run("ip", "netns", "exec", self.switch, "bridge", "link")
@@ -148,9 +146,7 @@ class Segment:
         self._nft("add table bridge lab; add chain bridge lab out { type filter hook forward priority 0; }")
         for port in ports:
             share = round(percent * 100)
-            self._nft(
-                f"add rule bridge lab out oifname {port} numgen random mod 10000 < {share} counter drop"
-            )
+            self._nft(f"add rule bridge lab out oifname {port} numgen random mod 10000 < {share} counter drop")
 
     def _nft(self, script: str) -> None:
         run("ip", "netns", "exec", self.switch, "nft", script)

@@ -87,6 +87,4 @@ def _wait_until_ready(ready: socket.socket, process: subprocess.Popen[bytes], lo
             pass
     except TimeoutError:
         status = process.poll()
-        raise RuntimeError(
-            f"the server did not get ready (exit status {status}): {log.read_text()}"
-        ) from None
+        raise RuntimeError(f"the server did not get ready (exit status {status}): {log.read_text()}") from None

@@ -42,11 +42,6 @@ class RoundTrip:
 
     def timeout(self, attempt: int = 0) -> float:
         """Return how long to wait before repetition ``attempt`` (from 0), doubled each time, within the limits."""
-        if self.smoothed is None:
-            wait = self._initial
-        else:
-            wait = self.smoothed + _DEVIATIONS * self.deviation
-        if wait < self._floor:
-            wait = self._floor
-        wait *= 1 << attempt
-        return min(self._cap, wait)
+        smoothed = self.smoothed
+        wait = self._initial if smoothed is None else smoothed + _DEVIATIONS * self.deviation
+        return min(max(wait, self._floor) * (1 << attempt), self._cap)

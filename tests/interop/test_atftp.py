@@ -1,0 +1,73 @@
+"""The atftp client in MTFTP mode: the one client here that listens, opens and receives as PXE 2.1 has it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.interop.conftest import write_image
+from tools.lab.segment import SERVER_ADDRESS, Segment, client_address
+from tools.lab.server import Server, serving
+
+SIZE = 20 * 1024 * 1024
+BLOCKS = SIZE // 512 + 1
+GROUP = "239.1.1.1"
+CLIENTS = 4
+OPTIONS = ("--mode", "tftp", "--group", GROUP)
+
+
+def download(segment: Segment, number: int, target: Path) -> subprocess.Popen[bytes]:
+    """Start one atftp client that listens to the group for a second and then opens."""
+    return segment.start(
+        segment.client(number), "atftp", "--mget", "--mtftp", f"mcast-ip {GROUP}", "--mtftp", "client-port 1799",
+        "--mtftp", "listen-delay 1", "-r", "image", "-l", target, SERVER_ADDRESS, "1542",
+    )  # fmt: skip
+
+
+def passes(server: Server) -> list[dict[str, object]]:
+    """Return the ends of passes that the server reported."""
+    return [event for event in server.events() if event.get("event") == "pass-ended"]
+
+
+def test_four_clients_that_start_together_share_one_pass(root: Path, tmp_path: Path) -> None:
+    image = write_image(root / "image.bin", SIZE)
+    with (
+        Segment("atf", clients=CLIENTS) as segment,
+        serving(segment, *OPTIONS, "--root", root, "--image", "image=image.bin") as server,
+    ):
+        targets = [tmp_path / f"out{number}" for number in range(1, CLIENTS + 1)]
+        downloads = [download(segment, number, target) for number, target in enumerate(targets, 1)]
+        assert [process.wait(60) for process in downloads] == [0] * CLIENTS
+        assert all(target.read_bytes() == image for target in targets)
+        assert server.ask("status")["mtftp"]["passes"] == 1
+
+
+def test_the_others_finish_when_the_master_is_killed(root: Path, tmp_path: Path) -> None:
+    image = write_image(root / "image.bin", SIZE)
+    with (
+        Segment("atk", clients=CLIENTS) as segment,
+        serving(segment, *OPTIONS, "--root", root, "--image", "image=image.bin") as server,
+    ):
+        targets = {number: tmp_path / f"out{number}" for number in range(1, CLIENTS + 1)}
+        downloads = {number: download(segment, number, target) for number, target in targets.items()}
+        master = wait_for_the_middle(server)
+        victim = next(number for number in downloads if client_address(number) == master)
+        os.kill(downloads[victim].pid, signal.SIGKILL)
+        downloads.pop(victim).wait()
+        assert [process.wait(120) for process in downloads.values()] == [0] * (CLIENTS - 1)
+        assert all(targets[number].read_bytes() == image for number in downloads)
+        assert any(event.get("event") == "master-lost" for event in server.events())
+
+
+def wait_for_the_middle(server: Server) -> str:
+    """Wait until a pass is between a tenth and nine tenths of its way and return the address of its master."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for session in server.ask("status")["mtftp"]["sessions"]:
+            if session["master"] and BLOCKS // 10 < session["block"] < BLOCKS * 9 // 10:
+                return str(session["master"]).rpartition(":")[0]
+        time.sleep(0.005)
+    raise AssertionError("no pass got to its middle")

@@ -1,0 +1,187 @@
+"""The BOOTP and DHCP message: schema, frozen value, reader and builder.
+
+Sources: RFC 951 3, RFC 1542 2, RFC 2131 2 (figure 1), RFC 2132 2 (magic cookie).
+
+What is accepted: any hardware type; ``hlen`` from 0 (IPoIB, RFC 4390) to 16; any value of the fields that have no
+bearing on reading.  A message without the magic cookie is BOOTP of RFC 951 times: its vendor area has no options.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from ipaddress import IPv4Address
+
+from construct import Bytes, Computed, GreedyBytes, IfThenElse, Int8ub, Int16ub, Int32ub, Struct, this
+
+from mtftpd.errors import Malformed
+from mtftpd.wire import options as dhcp_options
+from mtftpd.wire.datagram import HardwareAddress
+from mtftpd.wire.fields import Ipv4, TlvList, decode
+from mtftpd.wire.options import Options, build_area, parse_area
+
+BOOTREQUEST = 1
+BOOTREPLY = 2
+MAGIC_COOKIE = b"\x63\x82\x53\x63"
+BROADCAST_FLAG = 0x8000
+
+HEADER_SIZE = 236
+AREA_OFFSET = HEADER_SIZE + len(MAGIC_COOKIE)
+MINIMUM_SIZE = 300
+"""A BOOTP message with its vendor area of 64 octets (RFC 951 3); shorter replies are ignored (quirk Q07)."""
+
+DEFAULT_MAXIMUM = 548
+"""What any client takes: an IP datagram of 576 octets less 28 of IP and UDP (RFC 2131 2)."""
+
+CHADDR_SIZE, SNAME_SIZE, FILE_SIZE = 16, 64, 128
+
+HEADER = Struct(
+    "op" / Int8ub,
+    "htype" / Int8ub,
+    "hlen" / Int8ub,
+    "hops" / Int8ub,
+    "xid" / Int32ub,
+    "secs" / Int16ub,
+    "flags" / Int16ub,
+    "ciaddr" / Ipv4,
+    "yiaddr" / Ipv4,
+    "siaddr" / Ipv4,
+    "giaddr" / Ipv4,
+    "chaddr" / Bytes(CHADDR_SIZE),
+    "sname" / Bytes(SNAME_SIZE),
+    "file" / Bytes(FILE_SIZE),
+    "cookie" / Bytes(len(MAGIC_COOKIE)),
+)
+
+MESSAGE = Struct(
+    *HEADER.subcons,
+    "options" / IfThenElse(this.cookie == MAGIC_COOKIE, TlvList, Computed(None)),
+    "rest" / GreedyBytes,
+)
+"""The whole message, for people: options as (code, octets) pairs in the order of the wire, fields not cut at NUL."""
+
+_ZERO = IPv4Address(0)
+_NO_OPTIONS = Options()
+
+
+class MessageType(IntEnum):
+    """The values of option 53 (RFC 2132 9.6)."""
+
+    DISCOVER = 1
+    OFFER = 2
+    REQUEST = 3
+    DECLINE = 4
+    ACK = 5
+    NAK = 6
+    RELEASE = 7
+    INFORM = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpMessage:
+    """A BOOTP or DHCP message.
+
+    ``chaddr`` is the whole field of 16 octets; ``sname`` and ``file`` are cut at their first NUL and empty when the
+    field held options; ``is_dhcp`` says that the magic cookie is there (BOOTP requests with options have it too).
+    """
+
+    op: int
+    xid: int
+    chaddr: bytes
+    htype: int = 1
+    hlen: int = 6
+    hops: int = 0
+    secs: int = 0
+    flags: int = 0
+    ciaddr: IPv4Address = _ZERO
+    yiaddr: IPv4Address = _ZERO
+    siaddr: IPv4Address = _ZERO
+    giaddr: IPv4Address = _ZERO
+    sname: bytes = b""
+    file: bytes = b""
+    options: Options = _NO_OPTIONS
+    is_dhcp: bool = True
+
+    @property
+    def hardware(self) -> HardwareAddress:
+        """The hardware type and the first ``hlen`` octets of ``chaddr``."""
+        return HardwareAddress(self.htype, self.chaddr[: self.hlen])
+
+    @property
+    def message_type(self) -> int | None:
+        """Option 53, or None for BOOTP."""
+        return self.options.integer(dhcp_options.MESSAGE_TYPE)
+
+    @property
+    def broadcast(self) -> bool:
+        """Whether the client asks for replies to the broadcast address (RFC 2131 2, figure 2)."""
+        return bool(self.flags & BROADCAST_FLAG)
+
+
+def parse_untrusted(data: bytes) -> DhcpMessage:
+    """Return the message in ``data`` (a UDP payload); raises `Malformed` and nothing else."""
+    if len(data) < AREA_OFFSET:
+        raise Malformed("shorter than a BOOTP header and a magic cookie", len(data))
+    header = decode(HEADER, data[:AREA_OFFSET], "header")
+    if header.op not in (BOOTREQUEST, BOOTREPLY):
+        raise Malformed(f"op {header.op} is neither request nor reply", 0)
+    if header.hlen > CHADDR_SIZE:
+        raise Malformed(f"a hardware address of {header.hlen} octets does not fit", 2)
+    is_dhcp = header.cookie == MAGIC_COOKIE
+    options, overload = parse_area(data[AREA_OFFSET:], header.file, header.sname) if is_dhcp else (Options(), 0)
+    if len(options.get(dhcp_options.MESSAGE_TYPE, b"\0")) != 1:
+        raise Malformed("option 53 is not one octet")
+    return DhcpMessage(
+        op=header.op,
+        xid=header.xid,
+        chaddr=header.chaddr,
+        htype=header.htype,
+        hlen=header.hlen,
+        hops=header.hops,
+        secs=header.secs,
+        flags=header.flags,
+        ciaddr=header.ciaddr,
+        yiaddr=header.yiaddr,
+        siaddr=header.siaddr,
+        giaddr=header.giaddr,
+        sname=b"" if overload & dhcp_options.SNAME_OVERLOADED else header.sname.partition(b"\0")[0],
+        file=b"" if overload & dhcp_options.FILE_OVERLOADED else header.file.partition(b"\0")[0],
+        options=options,
+        is_dhcp=is_dhcp,
+    )
+
+
+def build(message: DhcpMessage, *, max_size: int = DEFAULT_MAXIMUM) -> bytes:
+    """Return ``message`` as a UDP payload of 300 to ``max_size`` octets, zero-padded (quirk Q07).
+
+    Raises ValueError when a field does not fit, when a name leaves no room for its NUL, and when the whole is larger
+    than ``max_size``.  See `mtftpd.wire.options.build_area` for the order of the options.
+    """
+    for name, octets, size in (("sname", message.sname, SNAME_SIZE), ("file", message.file, FILE_SIZE)):
+        if len(octets) >= size or b"\0" in octets:
+            raise ValueError(f"{name} must be at most {size - 1} octets without NUL")
+    if message.options and not message.is_dhcp:
+        raise ValueError("options need the magic cookie")
+    header = HEADER.build(
+        {
+            "op": message.op,
+            "htype": message.htype,
+            "hlen": message.hlen,
+            "hops": message.hops,
+            "xid": message.xid,
+            "secs": message.secs,
+            "flags": message.flags,
+            "ciaddr": message.ciaddr,
+            "yiaddr": message.yiaddr,
+            "siaddr": message.siaddr,
+            "giaddr": message.giaddr,
+            "chaddr": message.chaddr.ljust(CHADDR_SIZE, b"\0"),
+            "sname": message.sname.ljust(SNAME_SIZE, b"\0"),
+            "file": message.file.ljust(FILE_SIZE, b"\0"),
+            "cookie": MAGIC_COOKIE if message.is_dhcp else bytes(len(MAGIC_COOKIE)),
+        }
+    )
+    data = header + (build_area(message.options) if message.is_dhcp else b"")
+    if max(len(data), MINIMUM_SIZE) > max_size:
+        raise ValueError(f"the message has {len(data)} octets, {max_size} is the most that the client takes")
+    return bytes(data.ljust(MINIMUM_SIZE, b"\0"))

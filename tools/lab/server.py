@@ -42,8 +42,15 @@ class Server:
 
     def memory(self) -> int:
         """Return the resident memory in bytes."""
+        return self._status("VmRSS:")
+
+    def peak_memory(self) -> int:
+        """Return the largest resident memory that it ever had, in bytes."""
+        return self._status("VmHWM:")
+
+    def _status(self, field: str) -> int:
         for line in Path(f"/proc/{self._pid()}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(field):
                 return int(line.split()[1]) * 1024
         raise RuntimeError("the server is gone")
 

@@ -1,0 +1,174 @@
+"""What the server tells people: one line for each event, to standard error, as text or as JSON.
+
+The identifier of a message is the value of its `ReportKind` or `DropReason`.  Nothing is ever logged for one block.
+Drops are counted without exception, but one source gets one line for a reason in `DROP_INTERVAL`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TextIO
+
+from mtftpd.core.effects import Drop, DropReason, Report, ReportKind
+
+LOGGER = logging.getLogger("mtftpd")
+
+DROP_INTERVAL = 60.0
+"""Seconds between two lines about the same reason and source."""
+MAX_SOURCES = 4096
+"""Pairs of reason and source that are remembered: about 300 octets each, 1.2 MB; the oldest is forgotten first."""
+MAX_VALUE = 200
+"""Characters of one value: names come from the network, and a log line must not grow with them."""
+
+_WARNINGS = frozenset(
+    {
+        ReportKind.DHCP_REFUSED,
+        ReportKind.DHCP_DECLINED,
+        ReportKind.TFTP_FAILED,
+        ReportKind.PASS_ABORTED,
+        ReportKind.MASTER_LOST,
+        ReportKind.NO_GROUP,
+    }
+)
+_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+_COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
+
+Pairs = tuple[tuple[str, str | int], ...]
+
+
+class Journal:
+    """Turns reports and drops into log lines and counts them."""
+
+    def __init__(self) -> None:
+        self.reports: Counter[ReportKind] = Counter()
+        self.drops: Counter[DropReason] = Counter()
+        self._silent_until: OrderedDict[tuple[DropReason, str], tuple[float, int]] = OrderedDict()
+
+    def report(self, report: Report) -> None:
+        """Log one event of the core."""
+        self.reports[report.kind] += 1
+        who: Pairs = (("address", report.address),) if report.address else ()
+        if report.hardware is not None:
+            who = (*who, ("hardware", str(report.hardware)))
+        level = logging.WARNING if report.kind in _WARNINGS else logging.INFO
+        say(level, report.kind.value, (*who, *report.detail))
+
+    def drop(self, drop: Drop, now: float) -> None:
+        """Count a packet that got no answer, and log it unless the same was said less than a minute ago."""
+        self.drops[drop.reason] += 1
+        key = (drop.reason, drop.source.address)
+        until, suppressed = self._silent_until.pop(key, (now, 0))
+        if now < until:
+            self._silent_until[key] = (until, suppressed + 1)
+            return
+        self._silent_until[key] = (now + DROP_INTERVAL, 0)
+        if len(self._silent_until) > MAX_SOURCES:
+            self._silent_until.popitem(last=False)
+        pairs: Pairs = (("source", str(drop.source)),)
+        if drop.detail:
+            pairs = (*pairs, ("detail", drop.detail))
+        if suppressed:
+            pairs = (*pairs, ("suppressed", suppressed))
+        say(logging.INFO, drop.reason.value, pairs, event="drop")
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return how many reports and drops of each kind there were."""
+        return {
+            "reports": {kind.value: count for kind, count in self.reports.items()},
+            "drops": {reason.value: count for reason, count in self.drops.items()},
+        }
+
+
+def say(level: int, message_id: str, pairs: Pairs = (), *, event: str = "", text: str = "") -> None:
+    """Log one event: its identifier, an optional sentence for people, and its values in a fixed order."""
+    LOGGER.log(level, text, extra={"message_id": message_id, "pairs": pairs, "event": event})
+
+
+def configure(log_format: str, stream: TextIO | None = None) -> None:
+    """Send everything that is logged in this process to ``stream`` (standard error) in one of the two forms."""
+    stream = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines() if log_format == "json" else TextLines(*_dress(stream)))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    LOGGER.setLevel(logging.INFO)
+
+
+def _dress(stream: TextIO) -> tuple[bool, bool]:
+    """Return whether lines go to the systemd journal (it adds the time itself) and whether to use colours."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False, False
+    is_journal = os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+    return is_journal, stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+class TextLines(logging.Formatter):
+    """``2026-11-22T20:00:00.000Z info tftp-started address=... file=...``; for the journal a priority, no time."""
+
+    def __init__(self, is_journal: bool = False, is_coloured: bool = False) -> None:
+        super().__init__()
+        self._is_journal = is_journal
+        self._is_coloured = is_coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        message_id, pairs, event, text = _parts(record)
+        words = [word for word in (event, message_id, text) if word]
+        words += [f"{name}={_quoted(value)}" for name, value in pairs]
+        body = " ".join(words)
+        if self._is_journal:
+            return f"<{_PRIORITIES.get(record.levelno, 6)}>{body}"
+        level = record.levelname.lower()
+        if self._is_coloured and record.levelno in _COLOURS:
+            level = f"\x1b[{_COLOURS[record.levelno]}m{level}\x1b[0m"
+        return f"{_time(record)} {level} {body}"
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object for each event: time, level, id, then the values under their names."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        message_id, pairs, event, text = _parts(record)
+        line: dict[str, str | int] = {"time": _time(record), "level": record.levelname.lower(), "id": message_id}
+        if event:
+            line["event"] = event
+        if text:
+            line["text"] = text
+        for name, value in pairs:
+            line.setdefault(name, value[:MAX_VALUE] if isinstance(value, str) else value)
+        return json.dumps(line)
+
+
+def _parts(record: logging.LogRecord) -> tuple[str, Pairs, str, str]:
+    text = record.getMessage()
+    if record.exc_info and record.exc_info[1] is not None:
+        text = f"{text}: {logging.Formatter().formatException(record.exc_info)}"
+    fields = record.__dict__
+    text = "".join(_visible(text, keep=" "))
+    return fields.get("message_id", "log"), fields.get("pairs", ()), fields.get("event", ""), text
+
+
+def _quoted(value: str | int) -> str:
+    """Quote what would not read back as one word: text from the network must not be able to forge a line."""
+    if isinstance(value, int):
+        return str(value)
+    word = "".join(_visible(value[:MAX_VALUE], keep=""))
+    return word if word == value[:MAX_VALUE] and word and '"' not in word else json.dumps(value[:MAX_VALUE])
+
+
+def _visible(text: str, keep: str) -> Iterable[str]:
+    return (letter if "!" <= letter <= "~" or letter in keep else f"\\x{ord(letter):02x}" for letter in text)
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

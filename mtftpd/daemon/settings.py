@@ -1,0 +1,110 @@
+"""From a configuration and an interface to what the core is told, with the checks that need both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from mtftpd.core.images import MAX_MTFTP_SIZE, Image
+from mtftpd.core.settings import Addressing, Boot, Catalogue, Link, Mode, Multicast, Settings
+from mtftpd.daemon.config import Config
+from mtftpd.daemon.problems import Problem, raise_if_any
+from mtftpd.daemon.values import is_uri
+
+_LAST_OCTET_OF_OLD_GPXE = 224
+
+
+def boot_file(config: Config) -> str:
+    """Return the default boot file: the one that was named, else the only image, else ""."""
+    if config.boot_file is not None:
+        return config.boot_file
+    return config.image[0].name if len(config.image) == 1 else ""
+
+
+def settings_for(config: Config, link: Link) -> Settings:
+    """Return the settings of the service on this link; values that do not fit the link are one `BadConfig`."""
+    raise_if_any(_problems(config, link))
+    architectures = tuple((number, entry.boot_file) for entry in config.boot_file_for for number in entry.numbers)
+    return Settings(
+        link=link,
+        mode=config.mode,
+        ports=config.ports,
+        boot=Boot(boot_file(config), architectures, config.menu),
+        addressing=Addressing(
+            first=config.range.first if config.range else None,
+            last=config.range.last if config.range else None,
+            router=config.router,
+            lease_seconds=config.lease_time,
+            serve_all=config.serve_all,
+        ),
+        multicast=Multicast(config.group, config.timeout_seconds, config.ttl),
+        allowed=config.allow,
+        rollover=config.rollover,
+        faithful=config.faithful,
+    )
+
+
+def _problems(config: Config, link: Link) -> Iterator[Problem]:
+    network = link.network
+    if config.range is not None and config.mode is Mode.DHCP:
+        said = config.said("range")
+        for end in (config.range.first, config.range.last):
+            if end not in network:
+                yield Problem(said, f"{end} is not in {network}, the network of {link.name}; choose addresses in it")
+            elif network.prefixlen < 31 and end in (network.network_address, network.broadcast_address):
+                yield Problem(said, f"{end} is no address for a host in {network}; leave it out")
+        if config.range.first <= link.address <= config.range.last:
+            yield Problem(said, f"contains {link.address}, the address of this server; leave it out")
+    if config.router is not None and config.router not in network:
+        yield Problem(
+            config.said("router"), f"is not in {network}, the network of {link.name}; clients cannot reach it"
+        )
+
+
+def warnings_for(config: Config, settings: Settings, catalogue: Catalogue) -> Iterator[str]:
+    """Say what is allowed but probably not meant, one line each."""
+    link = settings.link
+    if int(link.address) & 0xFF >= _LAST_OCTET_OF_OLD_GPXE:
+        yield (
+            f"the last octet of {link.address} is {_LAST_OCTET_OF_OLD_GPXE} or more: gPXE from before May 2008 sends "
+            f"its frames to a multicast address then; give {link.name} a lower address if such ROMs are to boot"
+        )
+    yield from _warnings_about_images(config, catalogue)
+    yield from _warnings_about_boot_files(settings, catalogue)
+    if config.mode is not Mode.DHCP:
+        for name in ("range", "router"):
+            if config.origins[name].texts:
+                yield f"{config.said(name)} has no effect without --mode dhcp"
+
+
+def _warnings_about_images(config: Config, catalogue: Catalogue) -> Iterator[str]:
+    if not catalogue.images:
+        yield "no --image: every file below the root can be fetched by TFTP, but nothing is sent by multicast"
+    elif config.group is None:
+        yield "no --group: images have no multicast group of their own; add --group 239.1.1.1"
+    for image in catalogue.images:
+        if image.size > MAX_MTFTP_SIZE:
+            yield too_large(image)
+
+
+def too_large(image: Image) -> str:
+    """Say why an image gets no group."""
+    return (
+        f"image {image.name} gets no multicast group: its {image.size} bytes are more than {MAX_MTFTP_SIZE}, the most "
+        f"that 65535 block numbers of 512 bytes can name; it is served by unicast TFTP only"
+    )
+
+
+def _warnings_about_boot_files(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
+    boot, root_files = settings.boot, catalogue.paths
+    if settings.mode is not Mode.TFTP and not (boot.default or boot.by_architecture or boot.menu):
+        yield "no --boot-file and not exactly one --image: clients are told no file to boot"
+    if not is_uri(boot.default):
+        return
+    uri = urlsplit(boot.default)
+    name = uri.path.lstrip("/")
+    if uri.scheme == "mtftp":
+        if name not in root_files:
+            yield f"--boot-file {boot.default}: {name} is no --image, so iPXE falls back to unicast TFTP"
+        if uri.hostname != str(settings.link.address):
+            yield f"--boot-file {boot.default}: the host is not {settings.link.address}, the address of this server"

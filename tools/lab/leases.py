@@ -21,9 +21,10 @@ IN_FLIGHT = 100
 
 def message(number: int, relay: IPv4Address, options: dict[int, bytes]) -> bytes:
     """Return a PXE request of client ``number``; its transaction id is its number."""
+    chaddr = b"\2\0" + number.to_bytes(4, "big") + bytes(10)
     return bootp.build(
         bootp.DhcpMessage(
-            op=bootp.BOOTREQUEST, xid=number, hops=1, giaddr=relay, chaddr=b"\2\0" + number.to_bytes(4, "big") + bytes(10),
+            op=bootp.BOOTREQUEST, xid=number, hops=1, giaddr=relay, chaddr=chaddr,
             options=Options({**options, 60: b"PXEClient:Arch:00000:UNDI:002001", 93: b"\0\0", 94: b"\1\2\1",
                              97: b"\0" + number.to_bytes(16, "big")}),
         )

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address
 
-from construct import Bytes, Computed, GreedyBytes, IfThenElse, Int8ub, Int16ub, Int32ub, Struct, this
+from construct import Bytes, GreedyBytes, IfThenElse, Int8ub, Int16ub, Int32ub, Struct, this
 
 from mtftpd.errors import Malformed
 from mtftpd.wire import options as dhcp_options
 from mtftpd.wire.datagram import HardwareAddress
-from mtftpd.wire.fields import Ipv4, TlvList, decode
+from mtftpd.wire.fields import Ipv4, TlvList, decode, encode
 from mtftpd.wire.options import Options, build_area, parse_area
 
 BOOTREQUEST = 1
@@ -55,10 +55,9 @@ HEADER = Struct(
 
 MESSAGE = Struct(
     *HEADER.subcons,
-    "options" / IfThenElse(this.cookie == MAGIC_COOKIE, TlvList, Computed(None)),
-    "rest" / GreedyBytes,
+    "area" / IfThenElse(this.cookie == MAGIC_COOKIE, TlvList, GreedyBytes),
 )
-"""The whole message, for people: options as (code, octets) pairs in the order of the wire, fields not cut at NUL."""
+"""The whole message as it stands on the wire: options as (code, octets) pairs, names with their padding."""
 
 _ZERO = IPv4Address(0)
 _NO_OPTIONS = Options()
@@ -160,9 +159,12 @@ def build(message: DhcpMessage, *, max_size: int = DEFAULT_MAXIMUM) -> bytes:
     for name, octets, size in (("sname", message.sname, SNAME_SIZE), ("file", message.file, FILE_SIZE)):
         if len(octets) >= size or b"\0" in octets:
             raise ValueError(f"{name} must be at most {size - 1} octets without NUL")
+    if message.op not in (BOOTREQUEST, BOOTREPLY) or not 0 <= message.hlen <= CHADDR_SIZE:
+        raise ValueError("op must be 1 or 2 and hlen at most 16")
     if message.options and not message.is_dhcp:
         raise ValueError("options need the magic cookie")
-    header = HEADER.build(
+    header = encode(
+        HEADER,
         {
             "op": message.op,
             "htype": message.htype,
@@ -179,7 +181,8 @@ def build(message: DhcpMessage, *, max_size: int = DEFAULT_MAXIMUM) -> bytes:
             "sname": message.sname.ljust(SNAME_SIZE, b"\0"),
             "file": message.file.ljust(FILE_SIZE, b"\0"),
             "cookie": MAGIC_COOKIE if message.is_dhcp else bytes(len(MAGIC_COOKIE)),
-        }
+        },
+        "header",
     )
     data = header + (build_area(message.options) if message.is_dhcp else b"")
     if max(len(data), MINIMUM_SIZE) > max_size:

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable
 from io import BytesIO
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, TypeVar
 
-from construct import Bytes, ConstructError, ExprAdapter, GreedyBytes, GreedyString, Int8ub, PascalString
+from construct import Bytes, ConstructError, ExprAdapter, GreedyBytes, GreedyString, Int8ub, PascalString, Struct
 
 from mtftpd.errors import Malformed
 
@@ -25,6 +25,7 @@ MAX_ELEMENTS = 1024
 _PADDING = re.compile(rb"\0+")
 
 Element = tuple[int, bytes]
+Value = TypeVar("Value")
 
 Ipv4 = ExprAdapter(
     Bytes(4),
@@ -114,6 +115,18 @@ def repeated(schema: Any) -> Any:
         return values
 
     return ExprAdapter(GreedyBytes, decoder=read, encoder=lambda values, _: b"".join(map(schema.build, values)))
+
+
+def record(cls: type[Value], *fields: Any) -> Any:
+    """Return a schema of ``fields`` whose value is the dataclass ``cls``, with the same names; lists become tuples."""
+    schema = Struct(*fields)
+    names = [each.name for each in schema.subcons]
+
+    def read(container: Any, _: Any) -> Value:
+        values = {name: container[name] for name in names}
+        return cls(**{name: tuple(each) if isinstance(each, list) else each for name, each in values.items()})
+
+    return ExprAdapter(schema, decoder=read, encoder=lambda value, _: {name: getattr(value, name) for name in names})
 
 
 def read_one(schema: Any, octets: bytes) -> tuple[Any, int]:

@@ -15,6 +15,8 @@ from ipaddress import IPv4Address
 from mtftpd.wire.fields import END, PAD, Element, walk
 from mtftpd.wire.option_types import OPTIONS as OPTIONS
 from mtftpd.wire.option_types import OptionType as OptionType
+from mtftpd.wire.option_types import option_name as option_name
+from mtftpd.wire.option_types import render as render
 
 OVERLOAD = 52
 MESSAGE_TYPE = 53
@@ -56,12 +58,6 @@ class Options(Mapping[int, bytes]):
 
     def __len__(self) -> int:
         return len(self._values)
-
-    def __contains__(self, code: object) -> bool:
-        return code in self._values
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Options) and self._values == other._values
 
     def __hash__(self) -> int:
         return hash(frozenset(self._values.items()))

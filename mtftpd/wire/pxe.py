@@ -16,13 +16,19 @@ from enum import IntEnum
 from ipaddress import IPv4Address
 from typing import Any
 
-from construct import Array, Int8ub, Int16ub, Int16ul, Int32ub, Struct, this
+from construct import Int8ub, Int16ub, Int16ul, Int32ub, PrefixedArray
 
-from mtftpd.wire.fields import CountedText, Element, Ipv4, Text, decode, encode, join, repeated, walk
+from mtftpd.wire.fields import CountedText, Element, Ipv4, Text, TlvList, decode, encode, record, repeated
 from mtftpd.wire.pxe_identity import Architecture as Architecture
 from mtftpd.wire.pxe_identity import ClientClass as ClientClass
+from mtftpd.wire.pxe_identity import ClientIdentifier as ClientIdentifier
+from mtftpd.wire.pxe_identity import MachineIdentifier as MachineIdentifier
+from mtftpd.wire.pxe_identity import NetworkInterface as NetworkInterface
 from mtftpd.wire.pxe_identity import architectures as architectures
+from mtftpd.wire.pxe_identity import client_identifier as client_identifier
 from mtftpd.wire.pxe_identity import is_ipxe as is_ipxe
+from mtftpd.wire.pxe_identity import machine_identifier as machine_identifier
+from mtftpd.wire.pxe_identity import network_interface as network_interface
 from mtftpd.wire.pxe_identity import parse_client_class as parse_client_class
 from mtftpd.wire.pxe_identity import user_classes as user_classes
 
@@ -72,26 +78,7 @@ class DiscoveryControl(IntEnum):
     USE_BOOT_FILE = 0x08
 
 
-_MTFTP_TAGS = (Tag.MTFTP_IP, Tag.MTFTP_CPORT, Tag.MTFTP_SPORT, Tag.MTFTP_TMOUT, Tag.MTFTP_DELAY)
-
-SCHEMAS: dict[int, Any] = {
-    Tag.MTFTP_IP: Ipv4,
-    Tag.MTFTP_CPORT: Int16ul,
-    Tag.MTFTP_SPORT: Int16ul,
-    Tag.MTFTP_TMOUT: Int8ub,
-    Tag.MTFTP_DELAY: Int8ub,
-    Tag.DISCOVERY_CONTROL: Int8ub,
-    Tag.DISCOVERY_MCAST_ADDR: Ipv4,
-    Tag.BOOT_SERVERS: repeated(Struct("type" / Int16ub, "count" / Int8ub, "addresses" / Array(this.count, Ipv4))),
-    Tag.BOOT_MENU: repeated(Struct("type" / Int16ub, "text" / CountedText)),
-    Tag.MENU_PROMPT: Struct("timeout" / Int8ub, "text" / Text),
-    Tag.MCAST_ADDRS_ALLOC: Struct("base" / Ipv4, "block" / Int16ub, "range" / Int16ub),
-    Tag.CREDENTIAL_TYPES: repeated(Int32ub),
-    Tag.BOOT_ITEM: Struct("type" / Int16ub, "layer" / Int16ub),
-}
-"""The layout of each tag's value.  The order of the two shorts of tag 11 is not in PXE 2.1; this one is ours."""
-
-_SHORT_BOOT_ITEM = Struct("type" / Int16ub, "layer" / Int8ub)
+MTFTP_TAGS = (Tag.MTFTP_IP, Tag.MTFTP_CPORT, Tag.MTFTP_SPORT, Tag.MTFTP_TMOUT, Tag.MTFTP_DELAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +133,27 @@ class BootItem:
     layer: int
 
 
+SCHEMAS: dict[int, Any] = {
+    Tag.MTFTP_IP: Ipv4,
+    Tag.MTFTP_CPORT: Int16ul,
+    Tag.MTFTP_SPORT: Int16ul,
+    Tag.MTFTP_TMOUT: Int8ub,
+    Tag.MTFTP_DELAY: Int8ub,
+    Tag.DISCOVERY_CONTROL: Int8ub,
+    Tag.DISCOVERY_MCAST_ADDR: Ipv4,
+    Tag.BOOT_SERVERS: repeated(record(BootServers, "type" / Int16ub, "addresses" / PrefixedArray(Int8ub, Ipv4))),
+    Tag.BOOT_MENU: repeated(record(MenuEntry, "type" / Int16ub, "text" / CountedText)),
+    Tag.MENU_PROMPT: record(MenuPrompt, "timeout" / Int8ub, "text" / Text),
+    Tag.MCAST_ADDRS_ALLOC: record(MulticastBlock, "base" / Ipv4, "size" / Int16ub, "range" / Int16ub),
+    Tag.CREDENTIAL_TYPES: repeated(Int32ub),
+    Tag.BOOT_ITEM: record(BootItem, "type" / Int16ub, "layer" / Int16ub),
+}
+"""The layout of each tag's value.  The order of the two shorts of tag 11 is not in PXE 2.1; this one is ours."""
+
+SHORT_BOOT_ITEM = record(BootItem, "type" / Int16ub, "layer" / Int8ub)
+"""Tag 71 of three octets, as EDK1 knows it: one octet of layer."""
+
+
 @dataclass(frozen=True, slots=True)
 class PxeOptions:
     """The sub-options of one option 43; what is absent is None or empty."""
@@ -164,72 +172,61 @@ class PxeOptions:
 
 def parse_untrusted(data: bytes) -> PxeOptions:
     """Return the sub-options in ``data``, the value of an option 43; raises `Malformed` and nothing else."""
-    first: dict[int, Any] = {}
+    known: dict[int, Any] = {}
     others: list[Element] = []
-    for tag, octets in walk(data):
-        if tag in first or tag not in SCHEMAS:
+    for tag, octets in decode(TlvList, data, "option 43"):
+        if tag in known or tag not in SCHEMAS:
             others.append((tag, octets))
         else:
-            first[tag] = _value(tag, octets)
-    mtftp = [first.pop(tag, None) for tag in _MTFTP_TAGS]
+            schema = SHORT_BOOT_ITEM if tag == Tag.BOOT_ITEM and len(octets) == 3 else SCHEMAS[tag]
+            known[tag] = decode(schema, octets, f"tag {tag}")
+    if all(tag in known for tag in MTFTP_TAGS):
+        mtftp = MtftpTags(*(known[tag] for tag in MTFTP_TAGS))
+    else:
+        mtftp = None
+        others += [(tag, SCHEMAS[tag].build(known[tag])) for tag in MTFTP_TAGS if tag in known]
     return PxeOptions(
-        mtftp=MtftpTags(*mtftp) if None not in mtftp else None,
-        discovery_control=first.get(Tag.DISCOVERY_CONTROL),
-        discovery_group=first.get(Tag.DISCOVERY_MCAST_ADDR),
-        boot_servers=tuple(BootServers(each.type, tuple(each.addresses)) for each in first.get(Tag.BOOT_SERVERS, ())),
-        menu=tuple(MenuEntry(each.type, each.text) for each in first.get(Tag.BOOT_MENU, ())),
-        prompt=first.get(Tag.MENU_PROMPT),
-        boot_item=first.get(Tag.BOOT_ITEM),
+        mtftp=mtftp,
+        discovery_control=known.get(Tag.DISCOVERY_CONTROL),
+        discovery_group=known.get(Tag.DISCOVERY_MCAST_ADDR),
+        boot_servers=tuple(known.get(Tag.BOOT_SERVERS, ())),
+        menu=tuple(known.get(Tag.BOOT_MENU, ())),
+        prompt=known.get(Tag.MENU_PROMPT),
+        boot_item=known.get(Tag.BOOT_ITEM),
         others=tuple(others),
-        multicast_block=first.get(Tag.MCAST_ADDRS_ALLOC),
-        credential_types=tuple(first.get(Tag.CREDENTIAL_TYPES, ())),
+        multicast_block=known.get(Tag.MCAST_ADDRS_ALLOC),
+        credential_types=tuple(known.get(Tag.CREDENTIAL_TYPES, ())),
     )
-
-
-def _value(tag: int, octets: bytes) -> Any:
-    short = tag == Tag.BOOT_ITEM and len(octets) == 3
-    value = decode(_SHORT_BOOT_ITEM if short else SCHEMAS[tag], octets, f"tag {tag}")
-    if tag == Tag.BOOT_ITEM:
-        return BootItem(value.type, value.layer)
-    if tag == Tag.MENU_PROMPT:
-        return MenuPrompt(value.timeout, value.text)
-    if tag == Tag.MCAST_ADDRS_ALLOC:
-        return MulticastBlock(value.base, value.block, value.range)
-    return value
 
 
 def build(options: PxeOptions) -> bytes:
     """Return the value of one option 43: tag 6, tags 1-5, 7-12, 71, the others, END.
 
-    Raises ValueError when a value does not fit its schema or the whole is over 255 octets.
+    Raises ValueError when a value does not fit its schema, when a line of the menu is empty (EDK1 refuses the whole
+    offer then) and when there are more than 255 octets.
     """
-    values: dict[int, Any] = {}
-    if options.discovery_control is not None:
-        values[Tag.DISCOVERY_CONTROL] = options.discovery_control
-    if options.mtftp is not None:
-        tags = options.mtftp
-        fields = (tags.group, tags.client_port, tags.server_port, tags.timeout, tags.delay)
-        values.update(zip(_MTFTP_TAGS, fields, strict=True))
-    if options.discovery_group is not None:
-        values[Tag.DISCOVERY_MCAST_ADDR] = options.discovery_group
-    if options.boot_servers:
-        values[Tag.BOOT_SERVERS] = [
-            {"type": each.type, "count": len(each.addresses), "addresses": each.addresses}
-            for each in options.boot_servers
-        ]
-    if options.menu:
-        values[Tag.BOOT_MENU] = [{"type": each.type, "text": each.text} for each in options.menu]
-    if options.prompt is not None:
-        values[Tag.MENU_PROMPT] = {"timeout": options.prompt.timeout, "text": options.prompt.text}
-    if options.multicast_block is not None:
-        block = options.multicast_block
-        values[Tag.MCAST_ADDRS_ALLOC] = {"base": block.base, "block": block.size, "range": block.range}
-    if options.credential_types:
-        values[Tag.CREDENTIAL_TYPES] = options.credential_types
-    if options.boot_item is not None:
-        values[Tag.BOOT_ITEM] = {"type": options.boot_item.type, "layer": options.boot_item.layer}
-    elements = [(tag, encode(SCHEMAS[tag], value, f"tag {tag}")) for tag, value in values.items()]
-    data = join([*elements, *options.others])
+    if not all(entry.text for entry in options.menu):
+        raise ValueError("a line of the boot menu is empty")
+    mtftp = options.mtftp and (
+        options.mtftp.group,
+        options.mtftp.client_port,
+        options.mtftp.server_port,
+        options.mtftp.timeout,
+        options.mtftp.delay,
+    )
+    values: list[tuple[int, Any]] = [
+        (Tag.DISCOVERY_CONTROL, options.discovery_control),
+        *zip(MTFTP_TAGS, mtftp or (), strict=False),
+        (Tag.DISCOVERY_MCAST_ADDR, options.discovery_group),
+        (Tag.BOOT_SERVERS, options.boot_servers or None),
+        (Tag.BOOT_MENU, options.menu or None),
+        (Tag.MENU_PROMPT, options.prompt),
+        (Tag.MCAST_ADDRS_ALLOC, options.multicast_block),
+        (Tag.CREDENTIAL_TYPES, options.credential_types or None),
+        (Tag.BOOT_ITEM, options.boot_item),
+    ]
+    elements = [(tag, encode(SCHEMAS[tag], value, f"tag {tag}")) for tag, value in values if value is not None]
+    data = encode(TlvList, [*elements, *options.others], "option 43")
     if len(data) > MAXIMUM_SIZE:
         raise ValueError(f"option 43 has {len(data)} octets, {MAXIMUM_SIZE} is the most")
     return data

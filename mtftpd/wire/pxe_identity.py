@@ -1,8 +1,8 @@
-"""The options by which a booting client says what it is: 60, 61, 77, 93, 94, 97 and iPXE's 175.
+"""The options by which a booting client says what it is: 60, 61, 77, 93, 94 and 97.
 
 Sources: PXE 2.1 table 2-1 (option 60), RFC 2132 9.14 (61), RFC 3004 (77), RFC 4578 (93, 94, 97) and the IANA registry
-of processor architecture types; iPXE's ``include/ipxe/dhcp.h`` (175).  A value that cannot be read gives None or an
-empty tuple: none of these is worth refusing a client for.
+of processor architecture types.  Nothing here raises: a value that cannot be read gives None or an empty tuple,
+because none of these is worth refusing a client for.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
+from uuid import UUID
 
 from mtftpd.wire.options import Options
 
@@ -97,6 +98,52 @@ def user_classes(option77: bytes) -> tuple[bytes, ...]:
         classes.append(option77[position + 1 : stop])
         position = stop
     return tuple(classes)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientIdentifier:
+    """Option 61: a hardware type and address, or type 0 or 255 and an opaque name (RFC 2132 9.14, RFC 4361)."""
+
+    type: int
+    octets: bytes
+
+
+def client_identifier(option61: bytes) -> ClientIdentifier | None:
+    """Return what ``option61`` says, or None when it is shorter than two octets."""
+    return ClientIdentifier(option61[0], option61[1:]) if len(option61) > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInterface:
+    """Option 94: the type of driver interface (1 is UNDI, 2 is SNP) and its version."""
+
+    type: int
+    major: int
+    minor: int
+
+
+def network_interface(option94: bytes) -> NetworkInterface | None:
+    """Return what ``option94`` says, or None when it is not three octets."""
+    return NetworkInterface(*option94) if len(option94) == 3 else None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineIdentifier:
+    """Option 97: a type (0 is a UUID) and octets of any number.  For people alone: many are not unique (quirk Q53)."""
+
+    type: int
+    octets: bytes
+
+    def __str__(self) -> str:
+        if self.type or len(self.octets) != 16:
+            return f"{self.type}/{self.octets.hex()}"
+        # RFC 4578 leaves the byte order open; EFI and iPXE have the first three fields little-endian.
+        return str(UUID(bytes_le=self.octets))
+
+
+def machine_identifier(option97: bytes) -> MachineIdentifier | None:
+    """Return what ``option97`` says, or None when it is empty."""
+    return MachineIdentifier(option97[0], option97[1:]) if option97 else None
 
 
 def is_ipxe(options: Options) -> bool:

@@ -57,6 +57,15 @@ def parse_untrusted(data: bytes, source: IPv4Address, destination: IPv4Address, 
     return Segment(source_port, destination_port, data[HEADER_SIZE:length])
 
 
+def is_checksum_unfinished(data: bytes, source: IPv4Address, destination: IPv4Address) -> bool:
+    """Return whether the checksum covers the pseudo header only: Linux leaves the rest to the network card.
+
+    That is what a capture on the sending machine shows.  Cannot fail.
+    """
+    length = int.from_bytes(data[4:6], "big")
+    return int.from_bytes(data[6:8], "big") == 0xFFFF - internet_checksum(_pseudo_header(source, destination, length))
+
+
 def build(segment: Segment, source: IPv4Address, destination: IPv4Address) -> bytes:
     """Return the octets with their checksum; raises ValueError for a port or a payload that does not fit."""
     if not (0 <= segment.source_port <= 0xFFFF and 0 <= segment.destination_port <= 0xFFFF):

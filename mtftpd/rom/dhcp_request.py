@@ -1,0 +1,38 @@
+"""What a PXE client says to a DHCP server: the options of PXE 2.1 table 2-2 in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mtftpd.rom.profiles import DhcpProfile, Identity
+from mtftpd.wire import bootp
+from mtftpd.wire.bootp import DhcpMessage, MessageType
+from mtftpd.wire.options import Options
+
+
+def request(kind: MessageType, identity: Identity, profile: DhcpProfile, options: Mapping[int, bytes]) -> DhcpMessage:
+    """Return a message of ``kind`` with ``options`` behind option 53; xid, secs and ciaddr are the caller's."""
+    major, minor = profile.undi
+    client_class = f"PXEClient:Arch:{profile.architecture:05}:UNDI:{major:03}{minor:03}"
+    machine = b"\0" + identity.uuid
+    return DhcpMessage(
+        op=bootp.BOOTREQUEST,
+        xid=identity.xid,
+        chaddr=identity.hardware.octets.ljust(bootp.CHADDR_SIZE, b"\0"),
+        htype=identity.hardware.htype,
+        hlen=len(identity.hardware.octets),
+        flags=bootp.BROADCAST_FLAG if profile.broadcast else 0,
+        options=Options(
+            {
+                53: bytes((kind,)),
+                **options,
+                55: profile.parameters,
+                57: profile.max_message.to_bytes(2, "big"),
+                60: client_class.encode("ascii"),
+                61: machine,
+                93: profile.architecture.to_bytes(2, "big"),
+                94: bytes((1, major, minor)),
+                97: machine,
+            }
+        ),
+    )

@@ -1,0 +1,156 @@
+"""One simulated ROM from power-on to an image in memory: DHCP, then multicast or unicast TFTP, then unicast at last.
+
+The order is that of PXE 2.1 figure 2-2: whatever goes wrong with the multicast download, port 69 has the same file.
+A node drives one machine at a time and speaks to the outside in the values of `mtftpd.rom.actions`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mtftpd.rom.actions import NOTHING, Actions, Enter, Machine, Memory, Phase
+from mtftpd.rom.dhcp import BootPlan, Dhcp
+from mtftpd.rom.mtftp import Mtftp, Ticket
+from mtftpd.rom.profiles import Identity, RomPorts, RomProfile
+from mtftpd.rom.tftp import Source, Tftp
+from mtftpd.wire.datagram import Datagram, Endpoint
+
+MEMORY_LIMIT: Final = 1 << 30
+"""The largest image in octets; a stray block 65,535 may claim 32 MiB of it, unicast with roll-over the rest."""
+
+
+class Node:
+    """A node; ``phase`` says where it is, ``length`` how long the image in memory is once it is done."""
+
+    def __init__(self, identity: Identity, profile: RomProfile, memory: Memory, ports: RomPorts | None = None) -> None:
+        self.phase = Phase.OFF
+        self.length = 0
+        self.fallback = ""
+        self.dhcp: Dhcp | None = None
+        self.mtftp: Mtftp | None = None
+        self.tftp: Tftp | None = None
+        self._identity = identity
+        self._profile = profile
+        self._memory = memory
+        self._ports = ports or RomPorts()
+        self._machine: Machine | None = None
+        self._next_port = identity.port
+
+    @property
+    def plan(self) -> BootPlan | None:
+        """What DHCP said, as far as it has been said."""
+        return self.dhcp.plan if self.dhcp else None
+
+    def power_on(self, now: float) -> Actions:
+        """Start from nothing; also the way back from `Phase.FAILED`."""
+        self.length = 0
+        self.fallback = ""
+        self.mtftp = self.tftp = None
+        self._machine = self.dhcp = Dhcp(self._identity, self._profile.dhcp, self._ports)
+        return self._entered(self.dhcp.start(now))
+
+    def receive(self, datagram: Datagram, now: float) -> Actions:
+        """Take a datagram; a node that is off, done or dead takes none."""
+        machine = self._machine
+        if machine is None:
+            return NOTHING
+        actions = machine.receive(datagram, now)
+        return self._after(machine, actions, now) if actions else NOTHING
+
+    def tick(self, now: float) -> Actions:
+        """Do what is due at ``now``."""
+        machine = self._machine
+        if machine is None:
+            return NOTHING
+        actions = machine.tick(now)
+        return self._after(machine, actions, now) if actions else NOTHING
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` must be called, or None."""
+        return None if self._machine is None else self._machine.next_deadline()
+
+    def conflict(self, now: float) -> Actions:
+        """Take notice that somebody else uses the address; only a node that has just got it declines it."""
+        if self.dhcp is None or self._machine is None:
+            return NOTHING
+        stopped = NOTHING if self._machine is self.dhcp else self._machine.stop()
+        declined = self.dhcp.conflict(now)
+        self._machine = self.dhcp
+        self.mtftp = self.tftp = None
+        return self._entered((*stopped, *declined))
+
+    # -- from machine to machine ----------------------------------------------------------------------------------
+
+    def _after(self, machine: Machine, actions: Actions, now: float) -> Actions:
+        if not machine.over:
+            return self._entered(actions)
+        if machine is self.dhcp:
+            following = self._begin_download(self.dhcp, now)
+        elif machine is self.mtftp:
+            following = self._after_multicast(self.mtftp, now)
+        else:
+            following = self._after_unicast(now)
+        return self._entered((*actions, *following))
+
+    def _begin_download(self, dhcp: Dhcp, now: float) -> Actions:
+        plan, profile = dhcp.plan, self._profile.mtftp
+        if plan is None:
+            return self._end(Phase.FAILED, dhcp.reason)
+        if plan.mtftp is None or profile is None:
+            return self._begin_unicast(plan, now)
+        if profile.probes_first and plan.blocks is None:
+            return self._begin_unicast(plan, now, only_probe=True)
+        return self._begin_multicast(plan, now)
+
+    def _begin_multicast(self, plan: BootPlan, now: float) -> Actions:
+        tags, profile = plan.mtftp, self._profile.mtftp
+        assert tags is not None, "only a plan with a group leads here"
+        assert profile is not None, "only a ROM that reads tags 1 to 5 leads here"
+        ticket = Ticket(
+            station=str(plan.address),
+            server=str(plan.server),
+            server_port=tags.server_port,
+            group=Endpoint(str(tags.group), tags.client_port),
+            boot_file=plan.boot_file,
+            listen=float(tags.timeout),
+            transmit=float(tags.delay),
+        )
+        self._machine = self.mtftp = Mtftp(ticket, profile, self._memory, MEMORY_LIMIT)
+        return self.mtftp.start(now)
+
+    def _begin_unicast(self, plan: BootPlan, now: float, *, only_probe: bool = False) -> Actions:
+        source = Source(
+            Endpoint(str(plan.server), self._ports.tftp), plan.boot_file, str(plan.address), self._next_port
+        )
+        self._machine = self.tftp = Tftp(source, self._profile.tftp, self._memory, MEMORY_LIMIT, only_probe=only_probe)
+        return self.tftp.start(now)
+
+    def _after_multicast(self, mtftp: Mtftp, now: float) -> Actions:
+        if mtftp.complete:
+            self.length = mtftp.blocks.length
+            return self._end(Phase.DONE, "multicast")
+        self.fallback = mtftp.reason
+        assert self.plan is not None, "a multicast download has a plan"
+        return self._begin_unicast(self.plan, now)
+
+    def _after_unicast(self, now: float) -> Actions:
+        tftp, plan = self.tftp, self.plan
+        assert tftp is not None, "some machine is over"
+        assert plan is not None, "a transfer has a plan"
+        self._next_port = tftp.port + 1
+        if tftp.only_probe:
+            return self._begin_multicast(plan, now)
+        if not tftp.complete:
+            return self._end(Phase.FAILED, tftp.reason)
+        self.length = tftp.length
+        return self._end(Phase.DONE, "unicast")
+
+    def _end(self, phase: Phase, detail: str) -> Actions:
+        self._machine = None
+        return (Enter(phase, detail),)
+
+    def _entered(self, actions: Actions) -> Actions:
+        for action in actions:
+            if isinstance(action, Enter):
+                self.phase = action.phase
+        return actions

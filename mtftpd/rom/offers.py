@@ -1,0 +1,137 @@
+"""How a PXE client reads a DHCP reply: what it holds, why it is refused, and which one is taken.
+
+Sources: PXE 2.1 2.2 to 2.4, tables 2-1 and 2-3; the ranking is that of Intel's EFI client, which EDK2 kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address
+from typing import Final, NamedTuple
+
+from mtftpd.errors import Malformed
+from mtftpd.rom.profiles import DhcpProfile
+from mtftpd.wire import pxe
+from mtftpd.wire.bootp import DhcpMessage
+from mtftpd.wire.pxe import DiscoveryControl, PxeOptions
+
+MAX_OFFERS: Final = 16
+"""What Intel's client keeps; 16 x 1,472 octets are 23 KiB."""
+
+_LAST_UNICAST: Final = 223
+_ANY: Final = IPv4Address(0)
+_NO_METHOD: Final = DiscoveryControl.NO_BROADCAST | DiscoveryControl.NO_MULTICAST
+
+
+class Refusal(Enum):
+    """Why a reply is not an offer for this client."""
+
+    NO_SERVER = "no option 54"
+    NO_ADDRESS = "neither an address nor PXEClient"
+    BAD_ADDRESS = "not a unicast address"
+    BAD_OPTION_43 = "option 43 is malformed"
+    BARE_MTFTP = "tags 1 to 5 without tag 6"
+    NO_DISCOVERY_GROUP = "multicast discovery allowed, but no tag 7"
+    NO_SERVER_LIST = "servers only from a list that is not there"
+    NO_MENU = "neither a boot file to use nor a menu"
+
+
+class Kind(Enum):
+    """What an offer says about booting."""
+
+    COMPLETE = "complete"
+    MENU = "menu"
+    INCOMPLETE = "ask-4011"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A reply that can be used; ``pxe`` is None unless it speaks PXE and has option 43."""
+
+    kind: Kind
+    server: IPv4Address
+    message: DhcpMessage
+    boot_file: bytes
+    pxe: PxeOptions | None = None
+
+    @property
+    def is_proxy(self) -> bool:
+        """Whether it comes from a proxy, which gives out no address."""
+        return self.message.yiaddr == _ANY
+
+
+class Choice(NamedTuple):
+    """The offer that the address is requested of, and a proxy's offer that the boot file comes from, if any."""
+
+    address: Offer
+    proxy: Offer | None
+
+
+def judge(message: DhcpMessage, profile: DhcpProfile) -> Offer | Refusal:
+    """Return what a reply with a message type offers, or why it is refused."""
+    options = message.options
+    server = options.address(54)
+    if server is None:
+        return Refusal.NO_SERVER
+    if message.yiaddr.packed[0] > _LAST_UNICAST:
+        return Refusal.BAD_ADDRESS
+    # The class is compared with case and without a NUL (PXE 2.1 table 2-1).
+    if not options.get(60, b"").startswith(b"PXEClient"):
+        if message.yiaddr == _ANY:
+            return Refusal.NO_ADDRESS
+        return Offer(Kind.PLAIN, server, message, boot_file(message))
+    if 43 not in options:
+        return Offer(Kind.INCOMPLETE, server, message, boot_file(message))
+    try:
+        tags = pxe.parse_untrusted(options[43])
+    except Malformed:
+        return Refusal.BAD_OPTION_43
+    kind = _kind(tags, boot_file(message), profile)
+    return kind if isinstance(kind, Refusal) else Offer(kind, server, message, boot_file(message), tags)
+
+
+def boot_file(message: DhcpMessage) -> bytes:
+    """Return the name of the boot file: option 67 wins over the field (PXE 2.1 2.2.3), up to its first NUL."""
+    return message.options.get(67, message.file).split(b"\0", 1)[0]
+
+
+def _kind(tags: PxeOptions, file: bytes, profile: DhcpProfile) -> Kind | Refusal:
+    control = tags.discovery_control
+    if control is None:
+        if tags.mtftp is None or not file:
+            return Kind.INCOMPLETE
+        return Refusal.BARE_MTFTP if profile.refuses_bare_mtftp else Kind.COMPLETE
+    if not control & DiscoveryControl.NO_MULTICAST and tags.discovery_group is None:
+        return Refusal.NO_DISCOVERY_GROUP
+    only_listed = control & _NO_METHOD == _NO_METHOD or control & DiscoveryControl.LISTED_SERVERS_ONLY
+    if only_listed and not tags.boot_servers:
+        return Refusal.NO_SERVER_LIST
+    if control & DiscoveryControl.USE_BOOT_FILE:
+        return Kind.COMPLETE if file else Kind.INCOMPLETE
+    return Kind.MENU if tags.menu and tags.prompt is not None else Refusal.NO_MENU
+
+
+def select(offers: Sequence[Offer], *, patient: bool) -> Choice | None:
+    """Return the best choice among ``offers``, or None when something better may come.
+
+    A plain offer is enough only for a client that is no longer ``patient``, and only with a boot file.
+    """
+    with_address = [offer for offer in offers if not offer.is_proxy]
+    proxies = [offer for offer in offers if offer.is_proxy]
+    for kind in (Kind.COMPLETE, Kind.MENU):
+        for offer in with_address:
+            if offer.kind is kind:
+                return Choice(offer, None)
+    plain = next((offer for offer in with_address if offer.kind is Kind.PLAIN), None)
+    if plain and proxies:
+        ranked = sorted(proxies, key=lambda offer: list(Kind).index(offer.kind))
+        return Choice(plain, ranked[0])
+    incomplete = next((offer for offer in with_address if offer.kind is Kind.INCOMPLETE), None)
+    if incomplete:
+        return Choice(incomplete, None)
+    if plain and plain.boot_file and not patient:
+        return Choice(plain, None)
+    return None

@@ -1,0 +1,183 @@
+"""The pump: datagrams in, effects out, and no policy.
+
+trio waits for one descriptor, the private epoll of all sockets.  Once it wakes, the pump serves from that epoll
+itself, without a task switch for each packet, for as long as packets keep coming; it gives trio a turn every `SLICE`.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import time
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import trio
+
+from mtftpd.core.effects import FIRST_TRANSFER, Effects, Service
+from mtftpd.core.settings import Ports
+from mtftpd.daemon.performer import Opener, Outlets, Performer, Sent, Sink
+from mtftpd.net.channels import Channel
+from mtftpd.net.images import ImageStore
+from mtftpd.net.sockets import overflowed
+from mtftpd.wire.datagram import Datagram
+
+SLICE: Final = 0.005
+"""Seconds between two turns of trio while packets keep coming."""
+LINGER: Final = 0.001
+"""Seconds to wait inside the epoll for the next packet, while trio waits too; the answer to a block comes sooner."""
+WATCH: Final = 1.0
+"""Seconds between two looks at whether the open images are still what they were, while anything happens."""
+MAX_EVENTS: Final = 64
+"""Sockets served between two looks at the others: 64 blocks of 9 us keep a DHCP packet waiting for 0.6 ms."""
+MAX_DRAIN: Final = 16
+"""Datagrams read from one socket before the next one has its turn: 16 DHCP requests of 0.3 ms are one slice."""
+
+
+class PumpedService(Opener, Protocol):
+    """What the pump drives: `mtftpd.core.service.BootService`, or a part of it."""
+
+    def receive(self, datagram: Datagram, now: float) -> Effects:
+        """Take one datagram."""
+
+    def tick(self, now: float) -> Effects:
+        """Do what is due."""
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` is due next, in seconds of the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """A snapshot of the traffic; octets are those of UDP payloads."""
+
+    received: int
+    received_octets: int
+    sent: int
+    sent_octets: int
+    lost: int
+    """Datagrams that could not leave."""
+    overflowed: int
+    """Datagrams that the kernel dropped because a service socket was not read in time."""
+    other_interface: int
+    too_long: int
+    socket_errors: int
+    no_socket: int
+    drops: dict[str, int]
+    """Packets that got no answer, by reason."""
+
+
+class Pump:
+    """Moves datagrams between the sockets and ``service`` until it is cancelled."""
+
+    def __init__(self, service: PumpedService, outlets: Outlets, store: ImageStore, sink: Sink) -> None:
+        self._service = service
+        self._channels = outlets.channels
+        self._capture = outlets.capture
+        self._store = store
+        self._performer = Performer(service, outlets, store, sink)
+        self._received = 0
+        self._received_octets = 0
+        self._next_look = -math.inf
+        self._next_watch = -math.inf
+        first = (Service.DHCP, Service.PXE)
+        self._urgent = frozenset(
+            channel.socket.fileno() for number, channel in self._channels.by_number.items() if number in first
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[Ports] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; ``task_status`` is told the ports that are bound."""
+        task_status.started(self._channels.ports)
+        while True:
+            if self._serve():
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._park()
+
+    def perform(self, effects: Effects) -> None:
+        """Perform effects that did not come from a datagram, such as those of ``service.reconfigure``."""
+        self._performer.perform(effects)
+
+    def counters(self) -> Counters:
+        """Return what was counted so far."""
+        channels = [c for n, c in self._channels.by_number.items() if n < FIRST_TRANSFER]
+        sent: Sent = self._performer.sent
+        return Counters(
+            received=self._received,
+            received_octets=self._received_octets,
+            sent=sent.datagrams,
+            sent_octets=sent.octets,
+            lost=sent.lost,
+            overflowed=sum(overflowed(channel.socket) for channel in channels),
+            other_interface=sum(channel.errors.other_interface for channel in channels),
+            too_long=sum(channel.errors.too_long for channel in channels),
+            socket_errors=sum(channel.errors.queued for channel in channels),
+            no_socket=sent.no_socket,
+            drops=dict(sent.drops),
+        )
+
+    async def _park(self) -> None:
+        """Wait for a datagram or the next deadline, whichever is first; costs nothing meanwhile."""
+        if self._capture is not None:
+            self._capture.flush()
+        deadline = self._service.next_deadline()
+        patience = math.inf if deadline is None else max(0.0, deadline - time.monotonic())
+        with trio.move_on_after(patience):
+            await trio.lowlevel.wait_readable(self._channels.epoll.fileno())
+
+    def _serve(self) -> bool:
+        """Serve for up to `SLICE`; False when nothing came for `LINGER` and nothing is due."""
+        poll, clock = self._channels.epoll.poll, time.monotonic
+        end = clock() + SLICE
+        while True:
+            events = poll(LINGER, MAX_EVENTS)
+            now = clock()
+            if now >= self._next_watch:
+                self._watch(now)
+            if events:
+                self._dispatch(events, 1)
+            ticked = (now >= self._next_look or not events) and self._tick_if_due(now)
+            if not events and not ticked:
+                return False
+            if now >= end:
+                return True
+
+    def _tick_if_due(self, now: float) -> bool:
+        self._next_look = now + LINGER
+        deadline = self._service.next_deadline()
+        if deadline is None or deadline > now:
+            return False
+        # A packet that waits in a socket makes its retransmission needless: read what is there first.
+        self._dispatch(self._channels.epoll.poll(0, len(self._channels.by_descriptor) or 1), MAX_DRAIN)
+        self._performer.perform(self._service.tick(time.monotonic()))
+        return True
+
+    def _dispatch(self, events: list[tuple[int, int]], limit: int) -> None:
+        """Serve the sockets of ``events``: DHCP first, up to ``limit`` datagrams of each other one."""
+        channels, urgent = self._channels.by_descriptor, self._urgent
+        if len(events) > 1:
+            events.sort(key=lambda event: event[0] not in urgent)
+        for descriptor, mask in events:
+            channel = channels.get(descriptor)
+            if channel is None:  # Closed by what an earlier event of this round brought.
+                continue
+            if mask & select.EPOLLOUT:
+                self._performer.resume(channel)
+            self._drain(channel, MAX_DRAIN if descriptor in urgent else limit)
+
+    def _drain(self, channel: Channel, limit: int) -> None:
+        receive, clock, perform = self._service.receive, time.monotonic, self._performer.perform
+        for _ in range(limit):
+            datagram = channel.receive()
+            if datagram is None:
+                return
+            self._received += 1
+            self._received_octets += len(datagram.data)
+            if self._capture is not None:
+                self._capture.datagram(datagram.source, datagram.destination, datagram.data)
+            perform(receive(datagram, clock()))
+
+    def _watch(self, now: float) -> None:
+        self._next_watch = now + WATCH
+        for image in self._store.changed():
+            self._performer.image_changed(image)

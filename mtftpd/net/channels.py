@@ -1,0 +1,247 @@
+"""The open sockets of the server by their numbers, and the private epoll that watches them all.
+
+A channel reads without waiting and never raises for what the network did: an ICMP error or a packet from another
+interface is counted and gone.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+from typing import Final
+
+from mtftpd.core.effects import SendRun, Service
+from mtftpd.core.settings import Link, Ports
+from mtftpd.net import sockets
+from mtftpd.net.bursts import Burster
+from mtftpd.net.sockets import Purpose
+from mtftpd.wire.datagram import Datagram, Endpoint
+
+MAX_REQUEST: Final = 4_096
+"""Octets read from a service socket: DHCP over Ethernet has at most 1,472, a read request 512 (RFC 2347)."""
+MAX_ANSWER: Final = 1_024
+"""Octets read from the socket of a transfer: an ACK has 4, the text of an ERROR seldom 100."""
+LOOPBACK_INDEX: Final = 1
+"""The interface index of ``lo`` in every network namespace: what comes in there was sent by this host."""
+
+_new_datagram = tuple.__new__  # Datagram(...) goes through a Python function; this is three times as fast.
+
+
+@dataclass(slots=True)
+class Errors:
+    """What a channel kept from its reader."""
+
+    other_interface: int = 0
+    too_long: int = 0
+    queued: int = 0
+    """Errors that the kernel had for the socket, such as ICMP messages."""
+
+
+class Channel(ABC):
+    """A socket by its number; ``local`` is the server's address and the port bound.
+
+    ``send(data, destination)`` sends one datagram from there; it raises BlockingIOError and OSError.
+    """
+
+    __slots__ = ("_peer", "backlog", "burster", "errors", "local", "number", "send", "socket")
+
+    def __init__(self, number: int, opened: socket.socket, link: Link) -> None:
+        self.number = number
+        self.socket = opened
+        self.local = Endpoint(str(link.address), opened.getsockname()[1])
+        self.burster = Burster(opened, link.mtu)
+        self.backlog: deque[SendRun] = deque()
+        self.errors = Errors()
+        self.send: Callable[[bytes | memoryview, Endpoint], object] = opened.sendto
+        self._peer = Endpoint("", 0)
+
+    @abstractmethod
+    def receive(self) -> Datagram | None:
+        """Return the next datagram; None when there is none, or when there was only an error."""
+
+
+class TransferChannel(Channel):
+    """The socket of one transfer: one peer nearly always, so its endpoint is kept."""
+
+    __slots__ = ("_recvfrom",)
+
+    def __init__(self, number: int, opened: socket.socket, link: Link) -> None:
+        super().__init__(number, opened, link)
+        self._recvfrom = opened.recvfrom
+
+    def receive(self) -> Datagram | None:
+        """Return the next datagram, see `Channel.receive`."""
+        try:
+            data, source = self._recvfrom(MAX_ANSWER)
+        except BlockingIOError:
+            return None
+        except OSError:
+            self.errors.queued += 1
+            return None
+        if source != self._peer:
+            self._peer = Endpoint(*source)
+        return _new_datagram(Datagram, (self.number, self._peer, self.local, data))
+
+
+class ServiceChannel(Channel):
+    """A socket that is open as long as the server runs; it knows where each packet was sent to and came in."""
+
+    __slots__ = ("_ancillary", "_destination", "_index", "_packed", "_recvmsg")
+
+    def __init__(self, number: int, opened: socket.socket, link: Link) -> None:
+        super().__init__(number, opened, link)
+        self._recvmsg = opened.recvmsg
+        self._index = link.index
+        self._packed = link.address.packed
+        self._destination = self.local
+        self._ancillary = sockets.source_of(link)
+        if opened.getsockname()[0] == str(sockets.ANY):
+            self.send = self._send_from_link
+
+    def receive(self) -> Datagram | None:
+        """Return the next datagram, see `Channel.receive`."""
+        try:
+            data, ancillary, flags, source = self._recvmsg(MAX_REQUEST, sockets.ANCILLARY_SPACE)
+        except BlockingIOError:
+            return None
+        except OSError:
+            self.errors.queued += 1
+            return None
+        arrival = sockets.arrival(ancillary)
+        if arrival is None or arrival[0] not in (self._index, LOOPBACK_INDEX):
+            self.errors.other_interface += 1
+            return None
+        if flags & socket.MSG_TRUNC:
+            self.errors.too_long += 1
+            return None
+        if source != self._peer:
+            self._peer = Endpoint(*source)
+        if arrival[1] != self._packed:
+            self._packed = arrival[1]
+            self._destination = Endpoint(str(IPv4Address(self._packed)), self.local.port)
+        return _new_datagram(Datagram, (self.number, self._peer, self._destination, data))
+
+    def _send_from_link(self, data: bytes | memoryview, destination: Endpoint) -> None:
+        self.socket.sendmsg([data], self._ancillary, 0, destination)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What the server listens on: ``dhcp`` opens 67 and 4011, ``ttl`` is that of multicast packets."""
+
+    link: Link
+    ports: Ports
+    dhcp: bool = True
+    ttl: int = 1
+    discovery_group: IPv4Address | None = None
+
+
+def swapped(port: int) -> int:
+    """Return a port as those read it who take it for the other byte order (quirk Q15)."""
+    return (port & 0xFF) << 8 | port >> 8
+
+
+class Channels:
+    """All open channels.  ``ports`` holds the ports that were really bound (port 0 lets the kernel choose)."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.epoll = select.epoll()
+        self.by_number: dict[int, Channel] = {}
+        self.by_descriptor: dict[int, Channel] = {}
+        self.ports = Ports()
+
+    @classmethod
+    def open(cls, listening: Listening) -> Channels:
+        """Open the service sockets.  Raises `Unavailable` and `MissingCapability`, and then nothing stays open."""
+        channels = cls(listening.link)
+        try:
+            channels._open_services(listening)
+        except BaseException:
+            channels.close()
+            raise
+        return channels
+
+    def _open_services(self, listening: Listening) -> None:
+        link, ports = listening.link, listening.ports
+        free = "stop that program"
+        if listening.dhcp:
+            dhcp = Purpose("DHCP", ports.dhcp_server, f"{free}, or serve files only with --mode tftp")
+            pxe = Purpose("PXE boot server discovery", ports.pxe, f"{free}, or serve files only with --mode tftp")
+            ports = replace(
+                ports,
+                dhcp_server=self._add(Service.DHCP, sockets.open_broadcast(link, dhcp)),
+                pxe=self._add(Service.PXE, sockets.open_broadcast(link, pxe, listening.discovery_group)),
+            )
+        files = {
+            "tftp": (Service.TFTP, Purpose("TFTP", ports.tftp, free)),
+            "mtftp_server": (
+                Service.MTFTP,
+                Purpose("MTFTP", ports.mtftp_server, f"{free}, or choose another --server-port"),
+            ),
+            "mtftp_ipxe": (
+                Service.MTFTP_IPXE,
+                Purpose("MTFTP of iPXE", ports.mtftp_ipxe, f"{free}, or choose another --server-port"),
+            ),
+        }
+        bound = {
+            name: self._add(number, sockets.open_unicast(link, purpose, listening.ttl))
+            for name, (number, purpose) in files.items()
+        }
+        self.ports = replace(ports, **bound)
+        self._open_decoy(listening.link, listening.ports.mtftp_server)
+
+    def _open_decoy(self, link: Link, mtftp_server: int) -> None:
+        other = swapped(mtftp_server)
+        taken = {
+            self.ports.tftp,
+            self.ports.mtftp_server,
+            self.ports.mtftp_ipxe,
+            self.ports.dhcp_server,
+            self.ports.pxe,
+        }
+        if other not in taken and other != mtftp_server:
+            remedy = "stop that program, or choose a --server-port whose two octets are equal, such as 1542"
+            self._add(Service.MTFTP_SWAPPED, sockets.open_unicast(link, Purpose("MTFTP decoy", other, remedy), 1))
+
+    def _add(self, number: int, opened: socket.socket) -> int:
+        self._watch(ServiceChannel(number, opened, self.link))
+        port: int = opened.getsockname()[1]
+        return port
+
+    def _watch(self, channel: Channel) -> None:
+        self.by_number[channel.number] = channel
+        self.by_descriptor[channel.socket.fileno()] = channel
+        self.epoll.register(channel.socket.fileno(), select.EPOLLIN)
+
+    def open_transfer(self, number: int) -> bool:
+        """Open the socket of a transfer; False when there is no descriptor or port left."""
+        try:
+            opened = sockets.open_transfer(self.link)
+        except OSError:
+            return False
+        self._watch(TransferChannel(number, opened, self.link))
+        return True
+
+    def close_transfer(self, number: int) -> None:
+        """Close the socket of a transfer, if it is open."""
+        channel = self.by_number.pop(number, None)
+        if channel is not None:
+            del self.by_descriptor[channel.socket.fileno()]
+            channel.socket.close()
+
+    def await_room(self, channel: Channel, waiting: bool) -> None:
+        """Have the epoll report when ``channel`` can send again, or stop that."""
+        events = select.EPOLLIN | (select.EPOLLOUT if waiting else 0)
+        self.epoll.modify(channel.socket.fileno(), events)
+
+    def close(self) -> None:
+        """Close every socket and the epoll."""
+        for number in list(self.by_number):
+            self.close_transfer(number)
+        self.epoll.close()

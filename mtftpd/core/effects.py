@@ -103,6 +103,7 @@ class DropReason(Enum):
     NO_BOOT_FILE = "no-boot-file"
     NOT_OUR_TYPE = "boot-server-type-not-served"
     CREDENTIALS_WANTED = "credentials-wanted"
+    TOO_LARGE = "reply-too-large"
     MODE = "not-in-this-mode"
     OFF_LINK = "source-off-link"
     PASS_RUNNING = "pass-running"

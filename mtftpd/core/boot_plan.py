@@ -1,0 +1,189 @@
+"""What a client boots: its boot file, the group that carries it and the option 43 that says so.
+
+A URI goes to iPXE alone, and an http one to HTTP boot; every other client is told the path in it.  The word SERVER
+as the host of a URI stands for our address.  Tags 1-5 go only to clients that may have Intel's MTFTP code, and never
+without tag 6: EDK2 discards an offer that has 1-5 alone, EDK1 one that has tag 6 = 8 without a discovery group.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+from urllib.parse import unquote
+
+from mtftpd.core.clients import Client, ClientKind
+from mtftpd.core.groups import Binding, Groups
+from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
+from mtftpd.core.settings import Catalogue, Menu, Settings
+from mtftpd.errors import BadConfig
+from mtftpd.wire import pxe
+from mtftpd.wire.bootp import FILE_SIZE
+from mtftpd.wire.pxe import BootItem, DiscoveryControl, PxeOptions
+
+MAX_FILE_OCTETS = FILE_SIZE - 1
+"""A boot file name must fit the header field with its NUL; option 67 then holds the same (DHCP-15)."""
+
+BOOTSTRAP = 0
+"""The boot server type of the default boot file; as a line of the menu the same number means local boot."""
+
+X64_TWINS = {7: 9, 9: 7}
+"""x64 EFI: RFC 4578 as printed says 9, its erratum and nearly all firmware 7 (quirk Q20)."""
+
+DIRECT = DiscoveryControl.USE_BOOT_FILE
+DIRECT_MULTICAST = DiscoveryControl.USE_BOOT_FILE | DiscoveryControl.NO_MULTICAST
+MENU_CONTROL = DiscoveryControl.NO_BROADCAST | DiscoveryControl.NO_MULTICAST
+
+_URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/:]*)(?P<port>(:\d+)?)/(?P<path>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class BootFile:
+    """A configured boot file: ``name`` is what TFTP calls it, ``uri`` the whole URI or "", ``scheme`` its scheme."""
+
+    name: str
+    uri: str = ""
+    scheme: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BootPlan:
+    """What one client is told.
+
+    ``file`` is the name or URI in the reply, "" when the client is to choose from the menu; ``name`` is the same file
+    for TFTP; ``binding`` is the group that option 43 names; ``group`` is where the client will listen, for reports.
+    """
+
+    file: str
+    name: str
+    binding: Binding | None
+    group: str
+    option_43: bytes
+
+    @property
+    def blocks(self) -> int | None:
+        """The value of option 13: only beside tags 1-5, exact, rounded up (quirk Q25)."""
+        return None if self.binding is None else -(-self.binding.image.size // MTFTP_BLOCK_SIZE)
+
+
+def parse_boot_file(text: str, server: IPv4Address) -> BootFile:
+    """Return the boot file that ``text`` (a name, a path or a URI) stands for.
+
+    Raises `BadConfig` when there is no name in it, or one that is too long for the header field.
+    """
+    match = _URI.fullmatch(text)
+    if match is None:
+        boot_file = BootFile(text)
+    else:
+        host = str(server) if match["host"] == "SERVER" else match["host"]
+        uri = f"{match['scheme']}://{host}{match['port']}/{match['path']}"
+        boot_file = BootFile(unquote(match["path"]), uri, match["scheme"].lower())
+    for each in (boot_file.name, boot_file.uri or boot_file.name):
+        if not 0 < len(octets(each)) <= MAX_FILE_OCTETS or "\0" in each:
+            raise BadConfig(f"boot file {text!r}: give a name of 1 to {MAX_FILE_OCTETS} octets without NUL")
+    return boot_file
+
+
+def octets(name: str) -> bytes:
+    """Return ``name`` as it goes on the wire; octets of a file name that are not UTF-8 come out as they were."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def menu_options(menu: Menu, server: IPv4Address) -> bytes:
+    """Return option 43 with the boot menu: tags 6, 8, 9 and 10, all types served by ``server``.
+
+    Raises `BadConfig` when it does not fit option 43, or when no line of the menu boots from here.
+    """
+    types = tuple(dict.fromkeys(item.type for item in menu.items if item.type != BOOTSTRAP))
+    if not types:
+        raise BadConfig("the boot menu has no item with a type other than 0 (local boot): add one, or drop the menu")
+    options = PxeOptions(
+        discovery_control=MENU_CONTROL,
+        boot_servers=tuple(pxe.BootServers(each, (server,)) for each in types),
+        menu=tuple(pxe.MenuEntry(item.type, item.text) for item in menu.items),
+        prompt=pxe.MenuPrompt(menu.timeout, menu.prompt),
+    )
+    try:
+        return pxe.build(options)
+    except ValueError as error:
+        raise BadConfig(f"the boot menu cannot be sent: {error}; use fewer or shorter texts") from error
+
+
+class Planner:
+    """Chooses the boot file of each client.  Raises `BadConfig` when the configuration cannot be put on the wire."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, groups: Groups) -> None:
+        boot, server = settings.boot, settings.link.address
+        self._catalogue = catalogue
+        self._groups = groups
+        default = boot.default or (catalogue.images[0].name if len(catalogue.images) == 1 else "")
+        self._default = parse_boot_file(default, server) if default else None
+        self._by_architecture = {number: parse_boot_file(text, server) for number, text in boot.by_architecture}
+        self._menu = menu_options(boot.menu, server) if boot.menu is not None else b""
+        self._by_type: dict[int, BootFile | None] = {BOOTSTRAP: None}
+        for item in boot.menu.items if boot.menu is not None else ():
+            if item.type != BOOTSTRAP:
+                self._by_type[item.type] = parse_boot_file(item.boot_file, server) if item.boot_file else None
+        self._plans: dict[tuple[BootFile, ClientKind, bool, bool], BootPlan | None] = {}
+
+    def plan(self, client: Client) -> BootPlan | None:
+        """Return what ``client`` boots; None when it has no boot file here, or only one that it cannot read."""
+        if self._menu and client.kind is ClientKind.PXE:
+            return BootPlan(file="", name="", binding=None, group="", option_43=self._menu)
+        return self._plan(client, self._file_for(client.architecture))
+
+    def serves_type(self, number: int) -> bool:
+        """Return whether this server answers the discovery of boot server type ``number``."""
+        return number in self._by_type
+
+    def plan_item(self, client: Client, item: BootItem) -> BootPlan | None:
+        """Return the answer to the discovery of ``item``, whose type is served; tag 71 is echoed (O43-13)."""
+        plan = self._plan(client, self._by_type[item.type] or self._file_for(client.architecture))
+        if plan is None:
+            return None
+        return replace(plan, option_43=pxe.build(replace(_direct(plan.binding), boot_item=item)))
+
+    def _file_for(self, architecture: int) -> BootFile | None:
+        for number in (architecture, X64_TWINS.get(architecture, architecture)):
+            if number in self._by_architecture:
+                return self._by_architecture[number]
+        return self._default
+
+    def _plan(self, client: Client, boot_file: BootFile | None) -> BootPlan | None:
+        if boot_file is None:
+            return None
+        key = (boot_file, client.kind, client.is_ipxe, client.may_do_mtftp)
+        if key not in self._plans:
+            self._plans[key] = self._make(client, boot_file)
+        return self._plans[key]
+
+    def _make(self, client: Client, boot_file: BootFile) -> BootPlan | None:
+        if client.kind is ClientKind.HTTP:
+            if boot_file.scheme not in ("http", "https"):
+                return None
+            return BootPlan(boot_file.uri, boot_file.name, None, "", b"")
+        binding = self._binding(boot_file.name) if client.may_do_mtftp else None
+        group = str(binding.group) if binding is not None else ""
+        if client.is_ipxe and boot_file.scheme == "mtftp" and self._groups.ipxe is not None:
+            group = str(self._groups.ipxe.group)
+        file = boot_file.uri if client.is_ipxe and boot_file.uri else boot_file.name
+        option_43 = pxe.build(_direct(binding)) if client.kind is ClientKind.PXE else b""
+        return BootPlan(file, boot_file.name, binding, group, option_43)
+
+    def _binding(self, name: str) -> Binding | None:
+        image: Image | None = self._catalogue.paths.get(name) or self._catalogue.paths.get(name.lstrip("/"))
+        return self._groups.for_image(image) if image is not None else None
+
+
+def _direct(binding: Binding | None) -> PxeOptions:
+    """Return the sub-options that boot the file without menu or discovery: `06 01 0A` and tags 1-5, or `06 01 08`."""
+    if binding is None:
+        return PxeOptions(discovery_control=DIRECT)
+    tags = pxe.MtftpTags(
+        group=IPv4Address(binding.group.address),
+        client_port=binding.group.port,
+        server_port=binding.server_port,
+        timeout=binding.seconds,
+        delay=binding.seconds,
+    )
+    return PxeOptions(discovery_control=DIRECT_MULTICAST, mtftp=tags)

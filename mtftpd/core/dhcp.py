@@ -1,0 +1,228 @@
+"""The server that gives out addresses: RFC 2131 4.3 and RFC 951 for `Mode.DHCP`.
+
+Who is answered: network boot clients (option 60), BOOTP clients, and whoever has a lease of ours, so that the system
+that a node has booted keeps the address of its ROM (quirk Q61); everybody with ``serve_all``.  A REQUEST is one of
+
+==========  =================  =======================================================
+SELECTING   has option 54      the client has chosen an offer
+INIT-REBOOT 54 no, 50 yes      the client remembers an address
+RENEWING    54 no, ciaddr      sent to us: the client wants to keep what we gave it
+REBINDING   54 no, ciaddr      sent to everybody: whoever gave it the address may answer
+==========  =================  =======================================================
+
+A NAK makes a client start again, so it goes only to clients that ask us, or for an address that is certainly wrong
+(quirk Q50).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network
+from math import inf
+
+from mtftpd.core import option_codes as code
+from mtftpd.core.boot_plan import BootPlan, Planner
+from mtftpd.core.clients import Client
+from mtftpd.core.delivery import route, route_to_all
+from mtftpd.core.effects import DropReason, Effects, Report, ReportKind
+from mtftpd.core.leases import LeaseState, LeaseTable
+from mtftpd.core.outbox import Call, Outbox
+from mtftpd.core.replies import Grant, Replies
+from mtftpd.core.settings import Settings
+from mtftpd.wire.bootp import MessageType
+
+_NOWHERE = IPv4Address(0)
+
+
+class AddressServer:
+    """Answers what comes in on port 67; ``network`` is the subnet of the lease table's pool."""
+
+    def __init__(
+        self, settings: Settings, leases: LeaseTable, planner: Planner, replies: Replies, outbox: Outbox
+    ) -> None:
+        self._settings = settings
+        self._leases = leases
+        self._planner = planner
+        self._replies = replies
+        self._outbox = outbox
+        self._handlers: dict[int | None, Callable[[Call], Effects]] = {
+            None: self._bootp,
+            MessageType.DISCOVER: self._discover,
+            MessageType.REQUEST: self._request,
+            MessageType.DECLINE: self._decline,
+            MessageType.RELEASE: self._release,
+            MessageType.INFORM: self._inform,
+        }
+
+    def handle(self, call: Call) -> Effects:
+        """Return the effects of one request; a relayed one comes from an agent that is served."""
+        kind = call.request.message_type
+        handler = self._handlers.get(kind)
+        if handler is None:
+            return call.drop(DropReason.NOT_A_REQUEST, f"DHCP message type {kind}")
+        if self._network is None:
+            return call.drop(DropReason.NO_ADDRESS, "no range is configured")
+        if int(call.request.giaddr) and call.request.giaddr not in self._network:
+            return call.drop(DropReason.RELAY_NOT_SERVED, f"no addresses for relay {call.request.giaddr}")
+        return handler(call)
+
+    @property
+    def _network(self) -> IPv4Network | None:
+        return self._leases.pool.network if self._leases.pool is not None else None
+
+    def _discover(self, call: Call) -> Effects:
+        if not self._is_served(call):
+            return call.drop(DropReason.NOT_PXE)
+        plan = self._plan(call.client)
+        if plan is None and call.client.boots:
+            return call.drop(DropReason.NO_BOOT_FILE)
+        if self._is_elsewhere(call):
+            return call.drop(DropReason.NO_ADDRESS, "the range is for relayed clients")
+        wanted = call.request.options.address(code.REQUESTED_ADDRESS)
+        lease = self._leases.reserve(call.client.key, wanted, call.now)
+        if lease is None:
+            return call.drop(DropReason.NO_ADDRESS, f"all {len(self._leases)} are taken")
+        grant = Grant(lease.address, self._settings.addressing.lease_seconds)
+        offer = self._replies.answer(MessageType.OFFER, call.request, call.client, plan, grant)
+        way = route(call.request, lease.address, ciaddr_counts=False, ports=self._settings.ports)
+        return self._outbox.send(call, offer, way, ReportKind.DHCP_OFFERED, plan)
+
+    def _request(self, call: Call) -> Effects:
+        options = call.request.options
+        wanted = options.address(code.REQUESTED_ADDRESS)
+        if code.SERVER_IDENTIFIER in options:
+            return self._selecting(call, wanted)
+        if wanted is not None:
+            return self._init_reboot(call, wanted)
+        if int(call.request.ciaddr):
+            return self._renewing(call, call.request.ciaddr)
+        return call.drop(DropReason.NO_CIADDR, "a REQUEST for no address")
+
+    def _selecting(self, call: Call, wanted: IPv4Address | None) -> Effects:
+        key = call.client.key
+        if not self._is_ours(call):
+            self._leases.cancel(key, call.now)
+            return call.drop(DropReason.OTHER_SERVER, "it took the offer of another server")
+        lease = self._leases.known(key, call.now)
+        if lease is None and not self._is_served(call):
+            return call.drop(DropReason.NOT_PXE)
+        if wanted is None and int(call.request.ciaddr):
+            return self._renewing(call, call.request.ciaddr)
+        address = wanted or (lease.address if lease is not None else None)
+        if address is None:
+            return call.drop(DropReason.UNKNOWN_LEASE, "a REQUEST without option 50, and no offer")
+        return self._bind(call, address) or self._refuse(call, address, "address not available")
+
+    def _init_reboot(self, call: Call, wanted: IPv4Address) -> Effects:
+        lease = self._leases.known(call.client.key, call.now)
+        if lease is not None and lease.address == wanted:
+            return self._bind(call, wanted) or self._refuse(call, wanted, "address not available")
+        if lease is not None and lease.state is LeaseState.BOUND:
+            return self._refuse(call, wanted, "another address is yours")
+        if not self._is_served(call):
+            return call.drop(DropReason.NOT_PXE)
+        if self._network is not None and wanted not in self._network:
+            return self._refuse(call, wanted, "wrong network")
+        # RFC 2131 4.3.2: whoever has no record of the client stays silent, so that servers can share a segment.
+        return call.drop(DropReason.UNKNOWN_LEASE, f"it remembers {wanted}")
+
+    def _renewing(self, call: Call, address: IPv4Address) -> Effects:
+        lease = self._leases.known(call.client.key, call.now)
+        asks_us = call.datagram.destination.address == str(self._settings.link.address)
+        if lease is None and not asks_us:
+            return call.drop(DropReason.UNKNOWN_LEASE, f"it has {address}")
+        # A renewal that was sent to us is of a lease that we gave, even if a restart has lost it.
+        bound = self._bind(call, address)
+        if bound is not None:
+            return bound
+        if lease is None or lease.state is LeaseState.FREE:
+            return call.drop(DropReason.UNKNOWN_LEASE, f"it has {address}")
+        return self._refuse(call, address, "another address is yours")
+
+    def _bind(self, call: Call, address: IPv4Address) -> Effects | None:
+        """Return the ACK that gives ``address`` to the client, or None when it cannot have it."""
+        plan = self._plan(call.client)
+        if plan is None and call.client.boots:
+            return call.drop(DropReason.NO_BOOT_FILE)
+        seconds = self._settings.addressing.lease_seconds
+        if self._leases.bind(call.client.key, address, call.now + seconds, call.now) is None:
+            return None
+        ack = self._replies.answer(MessageType.ACK, call.request, call.client, plan, Grant(address, seconds))
+        is_renewal = code.REQUESTED_ADDRESS not in call.request.options
+        way = route(call.request, address, ciaddr_counts=is_renewal, ports=self._settings.ports)
+        return self._outbox.send(call, ack, way, ReportKind.DHCP_ACKED, plan)
+
+    def _refuse(self, call: Call, address: IPv4Address, why: str) -> Effects:
+        nak = self._replies.nak(call.request, why)
+        sent = self._outbox.send(call, nak, route_to_all(call.request, self._settings.ports), ReportKind.DHCP_REFUSED)
+        return tuple(
+            each._replace(address=str(address), detail=(*each.detail, ("why", why)))
+            if isinstance(each, Report)
+            else each
+            for each in sent
+        )
+
+    def _decline(self, call: Call) -> Effects:
+        address = call.request.options.address(code.REQUESTED_ADDRESS) or _NOWHERE
+        if not self._is_ours(call):
+            return call.drop(DropReason.OTHER_SERVER, f"it declines {address}")
+        if not self._leases.decline(call.client.key, address, call.now):
+            return call.drop(DropReason.UNKNOWN_LEASE, f"it declines {address}")
+        return (Report(ReportKind.DHCP_DECLINED, str(address), call.client.hardware),)
+
+    def _release(self, call: Call) -> Effects:
+        address = call.request.ciaddr
+        if not self._is_ours(call):
+            return call.drop(DropReason.OTHER_SERVER, f"it releases {address}")
+        if not self._leases.release(call.client.key, address, call.now):
+            return call.drop(DropReason.UNKNOWN_LEASE, f"it releases {address}")
+        return (Report(ReportKind.DHCP_RELEASED, str(address), call.client.hardware),)
+
+    def _inform(self, call: Call) -> Effects:
+        if not self._is_served(call):
+            return call.drop(DropReason.NOT_PXE)
+        plan = self._plan(call.client)
+        if plan is None and call.client.boots:
+            return call.drop(DropReason.NO_BOOT_FILE)
+        if not int(call.request.ciaddr):
+            return call.drop(DropReason.NO_CIADDR, "an INFORM")
+        ack = self._replies.answer(MessageType.ACK, call.request, call.client, plan)
+        way = route(call.request, _NOWHERE, ciaddr_counts=True, ports=self._settings.ports)
+        return self._outbox.send(call, ack, way, ReportKind.DHCP_ACKED, plan)
+
+    def _bootp(self, call: Call) -> Effects:
+        plan = self._plan(call.client)
+        if plan is None:
+            return call.drop(DropReason.NO_BOOT_FILE)
+        address = _NOWHERE
+        # A client that knows its address (RFC 951 3: ciaddr) only wants to know its server and its boot file.
+        if not int(call.request.ciaddr):
+            if self._is_elsewhere(call):
+                return call.drop(DropReason.NO_ADDRESS, "the range is for relayed clients")
+            lease = self._leases.reserve(call.client.key, None, call.now)
+            if lease is None or self._leases.bind(call.client.key, lease.address, inf, call.now) is None:
+                self._leases.cancel(call.client.key, call.now)
+                return call.drop(DropReason.NO_ADDRESS, "for ever, as BOOTP wants it")
+            address = lease.address
+        reply = self._replies.bootp(call.request, plan, address)
+        way = route(call.request, address, ciaddr_counts=True, ports=self._settings.ports)
+        return self._outbox.send(call, reply, way, ReportKind.BOOTP_ANSWERED, plan)
+
+    def _is_served(self, call: Call) -> bool:
+        """Return whether the sender is answered at all."""
+        is_known = self._leases.live(call.client.key, call.now) is not None
+        return call.client.boots or self._settings.addressing.serve_all or is_known
+
+    def _plan(self, client: Client) -> BootPlan | None:
+        """Return what ``client`` boots; a system gets no boot file unless everybody is served and it asks for one."""
+        if client.boots or (self._settings.addressing.serve_all and client.wants_boot_file):
+            return self._planner.plan(client)
+        return None
+
+    def _is_ours(self, call: Call) -> bool:
+        return call.request.options.address(code.SERVER_IDENTIFIER) == self._settings.link.address
+
+    def _is_elsewhere(self, call: Call) -> bool:
+        """Return whether the client is on our own link, but the range is that of another network."""
+        network = self._network
+        return not int(call.request.giaddr) and network is not None and self._settings.link.address not in network

@@ -1,0 +1,167 @@
+"""DHCP, BOOTP and PXE as one machine: reads what comes in on ports 67 and 4011 and hands it to whom it concerns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from mtftpd.core.boot_plan import Planner
+from mtftpd.core.clients import recognise
+from mtftpd.core.delivery import reachable
+from mtftpd.core.dhcp import AddressServer
+from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Service
+from mtftpd.core.groups import Groups
+from mtftpd.core.leases import Lease, LeaseState, LeaseTable, Pool
+from mtftpd.core.offered_files import OfferedFiles
+from mtftpd.core.outbox import Call, Outbox
+from mtftpd.core.proxy import ProxyServer
+from mtftpd.core.pxe_discovery import PxeServer, boot_item
+from mtftpd.core.replies import Replies
+from mtftpd.core.settings import Catalogue, Mode, Settings
+from mtftpd.errors import BadConfig, Malformed
+from mtftpd.wire import bootp
+from mtftpd.wire.bootp import BOOTREQUEST
+from mtftpd.wire.datagram import Datagram
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpStatistics:
+    """A snapshot: packets received, what was reported and what was dropped since the start, and leases by state."""
+
+    received: int
+    reports: dict[ReportKind, int]
+    drops: dict[DropReason, int]
+    leases: dict[LeaseState, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    """What one configuration needs; swapped as a whole."""
+
+    settings: Settings
+    leases: LeaseTable
+    pxe: PxeServer
+    answer: Callable[[Call], Effects]
+
+
+class DhcpService:
+    """DHCP and PXE of one server.
+
+    Raises `BadConfig` when the configuration cannot be put on the wire.  ``leases`` are those of an earlier run, their
+    times on the clock of this one.
+    """
+
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, groups: Groups, leases: tuple[Lease, ...] = ()
+    ) -> None:
+        self._files = OfferedFiles()
+        self._servers = self._configure(settings, catalogue, groups, leases)
+        self._received = 0
+        self._reports: Counter[ReportKind] = Counter()
+        self._drops: Counter[DropReason] = Counter()
+
+    def receive(self, datagram: Datagram, now: float) -> Effects:
+        """Take a datagram from `Service.DHCP` or `Service.PXE` and return what must be done; never raises."""
+        effects = self._handle(datagram, now)
+        self._received += 1
+        for effect in effects:
+            if isinstance(effect, Report):
+                self._reports[effect.kind] += 1
+            elif isinstance(effect, Drop):
+                self._drops[effect.reason] += 1
+        return effects
+
+    def tick(self, now: float) -> Effects:
+        """Let go of the addresses whose time is over."""
+        self._servers.leases.expire(now)
+        return ()
+
+    def next_deadline(self) -> float | None:
+        """Return when the next address is let go, or None."""
+        return self._servers.leases.next_deadline()
+
+    def offered(self, address: str) -> str | None:
+        """Return the TFTP name of the boot file that the node at ``address`` was offered."""
+        return self._files.at(address)
+
+    def leases(self) -> tuple[Lease, ...]:
+        """Return copies of all lease records, to be kept for the next run."""
+        return self._servers.leases.snapshot()
+
+    def reconfigure(self, settings: Settings, catalogue: Catalogue, groups: Groups, now: float) -> Effects:
+        """Swap the configuration; leases whose address is still in the range stay.  On `BadConfig` nothing changes."""
+        self._servers.leases.expire(now)
+        self._servers = self._configure(settings, catalogue, groups, self._servers.leases.snapshot())
+        return ()
+
+    def statistics(self) -> DhcpStatistics:
+        """Return a snapshot that shares nothing with the running service."""
+        states = Counter(lease.state for lease in self._servers.leases.snapshot())
+        return DhcpStatistics(self._received, dict(self._reports), dict(self._drops), dict(states))
+
+    def _configure(
+        self, settings: Settings, catalogue: Catalogue, groups: Groups, leases: tuple[Lease, ...]
+    ) -> _Servers:
+        pool = pool_of(settings)
+        table = LeaseTable(pool, leases)
+        planner = Planner(settings, catalogue, groups)
+        replies = Replies(settings, pool.network if pool is not None else None)
+        outbox = Outbox(settings, self._files)
+        if settings.mode is Mode.DHCP:
+            answer = AddressServer(settings, table, planner, replies, outbox).handle
+        else:
+            answer = ProxyServer(settings, planner, replies, outbox, self._files).handle
+        return _Servers(settings, table, PxeServer(settings, planner, replies, outbox), answer)
+
+    def _handle(self, datagram: Datagram, now: float) -> Effects:
+        servers = self._servers
+        if servers.settings.mode is Mode.TFTP:
+            return (Drop(DropReason.MODE, datagram.source, "DHCP is off"),)
+        try:
+            request = bootp.parse_untrusted(datagram.data)
+        except Malformed as error:
+            return (Drop(DropReason.MALFORMED, datagram.source, str(error)),)
+        if request.op != BOOTREQUEST:
+            return (Drop(DropReason.NOT_A_REQUEST, datagram.source),)
+        client = recognise(request)
+        if client is None:
+            return (Drop(DropReason.MALFORMED, datagram.source, "neither hardware address nor client identifier"),)
+        call = Call(datagram, request, client, now)
+        if datagram.socket == Service.PXE:
+            return servers.pxe.handle(call)
+        if client.is_relayed and not reachable(servers.settings, str(request.giaddr)):
+            return call.drop(DropReason.RELAY_NOT_SERVED, f"relay {request.giaddr}")
+        try:
+            item = boot_item(call)
+        except Malformed:
+            # On port 67 it is an ordinary REQUEST whose option 43 is of no interest.
+            item = None
+        return servers.answer(call) if item is None else servers.pxe.discover(call, item)
+
+
+def pool_of(settings: Settings) -> Pool | None:
+    """Return the addresses that may be given out; None without a range and in the other modes.
+
+    Raises `BadConfig` when the range lies in no network that is served.
+    """
+    addressing = settings.addressing
+    if settings.mode is not Mode.DHCP or addressing.first is None or addressing.last is None:
+        return None
+    network = _network_of(settings)
+    if network is None:
+        raise BadConfig(
+            f"--range {addressing.first}-{addressing.last}: not within {settings.link.network}, the network of"
+            f" {settings.link.name}, nor within another network that is allowed; choose addresses from one of them"
+        )
+    excluded = frozenset(each for each in (settings.link.address, addressing.router) if each is not None)
+    return Pool(network, addressing.first, addressing.last, excluded)
+
+
+def _network_of(settings: Settings) -> IPv4Network | None:
+    first, last = settings.addressing.first, settings.addressing.last
+    for network in (settings.link.network, *settings.allowed):
+        if first in network and last in network:
+            return network
+    return None

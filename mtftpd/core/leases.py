@@ -1,0 +1,282 @@
+"""Who has which address: a table of leases in memory.
+
+Rules.  A record belongs to one client, known by its hardware address and by nothing that changes from one boot stage
+to the next (quirks Q46, Q53, Q55).  An offered address is busy for `OFFER_HOLD_SECONDS`.  A client keeps its address
+as long as nobody else needs it, so the rounds of ROM, loader and system all get the same one (quirk Q61).  The states
+and what moves them::
+
+    FREE     -reserve-> OFFERED   -bind-> BOUND
+    OFFERED  -hold over, cancel-> FREE
+    BOUND    -expired, release->  FREE
+    OFFERED, BOUND -decline->     (no client; the address rests for `DECLINE_SECONDS`)
+
+A free address costs O(1): addresses that nobody ever had come from a counter, which moves on over what it hands out
+and never back; when it has reached the end, the address that was freed longest ago is taken.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network
+from math import inf
+from typing import NamedTuple
+
+from mtftpd.core.deadlines import Deadlines
+
+OFFER_HOLD_SECONDS = 70.0
+"""Longer than the last wait of any ROM for its REQUEST: EDK2 gives up 4 + 8 + 16 + 32 = 60 s after its DISCOVER."""
+
+DECLINE_SECONDS = 600.0
+"""How long an address rests that a client found in use."""
+
+MAX_LEASES = 32_768
+"""Records, free ones included: 32,768 * about 600 bytes is 20 MB."""
+
+RESTRICTED_SHARE = 4
+"""One address in four at most may be declined, and one in four bound for ever: nobody can use up a range for good."""
+
+MAX_IDENTIFIER = 255
+"""Octets of a client identifier that are looked at: one unsplit option (RFC 3396)."""
+
+
+class ClientKey(NamedTuple):
+    """What a client is known by: htype and chaddr; the client identifier only where there is no chaddr (RFC 4390)."""
+
+    htype: int
+    octets: bytes
+    is_identifier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The addresses from ``first`` to ``last`` in ``network``, both included, without those in ``excluded``."""
+
+    network: IPv4Network
+    first: IPv4Address
+    last: IPv4Address
+    excluded: frozenset[IPv4Address] = frozenset()
+
+    def __contains__(self, address: IPv4Address) -> bool:
+        """Return whether ``address`` may be given to a client."""
+        if not self.first <= address <= self.last or address not in self.network or address in self.excluded:
+            return False
+        if self.network.prefixlen < 24:
+            # Some Windows generations cannot use x.x.x.0 and x.x.x.255 in any subnet (quirk Q32).
+            return int(address) & 0xFF not in (0, 255)
+        return self.network.prefixlen > 30 or address not in (
+            self.network.network_address,
+            self.network.broadcast_address,
+        )
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The first and the last address as numbers, cut to the network."""
+        return (
+            max(int(self.first), int(self.network.network_address)),
+            min(int(self.last), int(self.network.broadcast_address)),
+        )
+
+    @property
+    def span(self) -> int:
+        """How many addresses there are between the bounds."""
+        first, last = self.bounds
+        return max(0, last - first + 1)
+
+
+class LeaseState(Enum):
+    """The state of one record."""
+
+    FREE = "free"
+    OFFERED = "offered"
+    BOUND = "bound"
+    DECLINED = "declined"
+
+
+@dataclass(slots=True)
+class Lease:
+    """One record; ``expires`` is on the monotonic clock of the table's user, ``inf`` for BOOTP, 0 when free.
+
+    ``key`` is None while the address is declined.
+    """
+
+    key: ClientKey | None
+    address: IPv4Address
+    state: LeaseState = LeaseState.FREE
+    expires: float = 0.0
+
+
+class LeaseTable:
+    """The records of one pool.  Every method that takes ``now`` (monotonic seconds) first lets go what has expired."""
+
+    def __init__(self, pool: Pool | None, leases: tuple[Lease, ...] = ()) -> None:
+        """Take up those of ``leases`` (a `snapshot`) that are still in ``pool``; without a pool nothing is given."""
+        self.pool = pool
+        self._fresh, self._last_fresh = pool.bounds if pool is not None else (1, 0)
+        self._by_key: dict[ClientKey, Lease] = {}
+        self._by_address: dict[IPv4Address, Lease] = {}
+        self._free: OrderedDict[IPv4Address, None] = OrderedDict()
+        self._declined: OrderedDict[IPv4Address, None] = OrderedDict()
+        self._eternal = 0
+        self._deadlines: Deadlines[IPv4Address] = Deadlines()
+        for lease in leases:
+            if pool is not None and lease.address in pool and len(self._by_address) < MAX_LEASES:
+                self._adopt(lease)
+
+    def __len__(self) -> int:
+        return len(self._by_address)
+
+    def live(self, key: ClientKey, now: float) -> Lease | None:
+        """Return the bound lease of ``key``, or None."""
+        lease = self.known(key, now)
+        return lease if lease is not None and lease.state is LeaseState.BOUND else None
+
+    def known(self, key: ClientKey, now: float) -> Lease | None:
+        """Return the record of ``key`` in whatever state, or None."""
+        self.expire(now)
+        return self._by_key.get(key)
+
+    def at(self, address: IPv4Address, now: float) -> Lease | None:
+        """Return the record of ``address`` in whatever state, or None."""
+        self.expire(now)
+        return self._by_address.get(address)
+
+    def reserve(self, key: ClientKey, wanted: IPv4Address | None, now: float) -> Lease | None:
+        """Hold an address for ``key`` until it asks for it; None when there is none (RFC 2131 4.3.1).
+
+        In this order: what it has or had, ``wanted`` when nobody holds it, an address that nobody ever had, the one
+        that was freed longest ago.
+        """
+        self.expire(now)
+        lease = self._by_key.get(key) or self._assign(key, wanted)
+        if lease is not None and lease.state is not LeaseState.BOUND:
+            self._hold(lease, LeaseState.OFFERED, now + OFFER_HOLD_SECONDS)
+        return lease
+
+    def bind(self, key: ClientKey, address: IPv4Address, expires: float, now: float) -> Lease | None:
+        """Give ``address`` to ``key`` until ``expires``; None when it is not its own and not free, or not ours.
+
+        A free address of the pool is given even when nothing was offered: the offer may have been made before a
+        restart.  ``expires`` may be ``inf``, for `RESTRICTED_SHARE` of the range at most.
+        """
+        self.expire(now)
+        lease = self._by_key.get(key)
+        if lease is None or lease.address != address:
+            if lease is not None and lease.state is not LeaseState.FREE:
+                return None
+            lease = self._take(key, address)
+        if lease is None or (expires == inf and lease.expires != inf and self._eternal >= self._share()):
+            return None
+        self._hold(lease, LeaseState.BOUND, expires)
+        return lease
+
+    def cancel(self, key: ClientKey, now: float) -> None:
+        """Let an offer go that the client did not take."""
+        lease = self.known(key, now)
+        if lease is not None and lease.state is LeaseState.OFFERED:
+            self._let_go(lease)
+
+    def release(self, key: ClientKey, address: IPv4Address, now: float) -> bool:
+        """End the hold of ``key`` on ``address``; it gets the same address again while nobody needs it."""
+        lease = self.known(key, now)
+        if lease is None or lease.address != address or lease.state is LeaseState.FREE:
+            return False
+        self._let_go(lease)
+        return True
+
+    def decline(self, key: ClientKey, address: IPv4Address, now: float) -> bool:
+        """Let ``address``, which ``key`` was given and found in use, rest; the oldest returns when too many rest."""
+        lease = self.known(key, now)
+        if lease is None or lease.address != address or lease.state is LeaseState.FREE:
+            return False
+        if len(self._declined) >= self._share():
+            self._let_go(self._by_address[next(iter(self._declined))])
+        del self._by_key[key]
+        lease.key = None
+        self._hold(lease, LeaseState.DECLINED, now + DECLINE_SECONDS)
+        self._declined[address] = None
+        return True
+
+    def expire(self, now: float) -> None:
+        """Free what has come to its end at ``now``."""
+        for address in self._deadlines.due(now):
+            self._let_go(self._by_address[address])
+
+    def next_deadline(self) -> float | None:
+        """Return when the next hold ends, or None."""
+        return self._deadlines.next()
+
+    def snapshot(self) -> tuple[Lease, ...]:
+        """Return copies of all records, those that were freed longest ago first."""
+        free = [self._by_address[address] for address in self._free]
+        held = [lease for lease in self._by_address.values() if lease.state is not LeaseState.FREE]
+        return tuple(Lease(each.key, each.address, each.state, each.expires) for each in [*free, *held])
+
+    def _adopt(self, lease: Lease) -> None:
+        copy = Lease(lease.key, lease.address)
+        self._by_address[copy.address] = copy
+        if copy.key is not None:
+            self._by_key[copy.key] = copy
+        if lease.state is LeaseState.FREE:
+            self._free[copy.address] = None
+            return
+        self._hold(copy, lease.state, lease.expires)
+        if lease.state is LeaseState.DECLINED:
+            self._declined[copy.address] = None
+
+    def _share(self) -> int:
+        return max(1, self.pool.span // RESTRICTED_SHARE) if self.pool is not None else 0
+
+    def _hold(self, lease: Lease, state: LeaseState, expires: float) -> None:
+        self._eternal += (expires == inf) - (lease.expires == inf)
+        self._free.pop(lease.address, None)
+        lease.state = state
+        lease.expires = expires
+        if expires == inf:
+            self._deadlines.clear(lease.address)
+        else:
+            self._deadlines.set(lease.address, expires)
+
+    def _let_go(self, lease: Lease) -> None:
+        self._eternal -= lease.expires == inf
+        self._declined.pop(lease.address, None)
+        self._deadlines.clear(lease.address)
+        lease.state = LeaseState.FREE
+        lease.expires = 0.0
+        self._free[lease.address] = None
+
+    def _assign(self, key: ClientKey, wanted: IPv4Address | None) -> Lease | None:
+        lease = self._take(key, wanted) if wanted is not None else None
+        if lease is None and len(self._by_address) < MAX_LEASES and (fresh := self._next_fresh()) is not None:
+            lease = self._take(key, fresh)
+        if lease is None and self._free:
+            lease = self._take(key, next(iter(self._free)))
+        return lease
+
+    def _next_fresh(self) -> IPv4Address | None:
+        while self.pool is not None and self._fresh <= self._last_fresh:
+            address = IPv4Address(self._fresh)
+            if address in self.pool and address not in self._by_address:
+                return address
+            self._fresh += 1
+        return None
+
+    def _take(self, key: ClientKey, address: IPv4Address) -> Lease | None:
+        """Make ``address`` the one of ``key``, unless somebody holds it; forget both of their earlier records."""
+        lease = self._by_address.get(address)
+        if lease is None:
+            if self.pool is None or address not in self.pool or len(self._by_address) >= MAX_LEASES:
+                return None
+            lease = self._by_address[address] = Lease(None, address)
+            self._free[address] = None
+        elif lease.state is not LeaseState.FREE:
+            return None
+        if lease.key is not None:
+            del self._by_key[lease.key]
+        former = self._by_key.pop(key, None)
+        if former is not None:
+            former.key = None
+        lease.key = key
+        self._by_key[key] = lease
+        return lease

@@ -162,15 +162,11 @@ def _contradictions(config: Config) -> Iterator[Problem]:
     if config.mode is Mode.DHCP and config.range is None:
         yield Problem(config.said("mode"), "needs addresses to give out; add --range FIRST-LAST")
     ports = config.ports
-    taken = {ports.dhcp_server: "DHCP", ports.pxe: "PXE", ports.tftp: "TFTP", ports.mtftp_ipxe: "iPXE's mtftp://"}
+    taken = {ports.dhcp_server: "DHCP", ports.pxe: "PXE", ports.tftp: "TFTP"}
     if ports.mtftp_server in taken:
         yield Problem(
             config.said("server-port"), f"is the port of {taken[ports.mtftp_server]}; choose another one, such as 1542"
         )
-    if config.group is not None:
-        last = int(config.group) + max(len(config.image), 1) - 1
-        if not (last <= 0xFFFFFFFF and IPv4Address(last).is_multicast):
-            yield Problem(config.said("group"), f"has no {len(config.image)} multicast addresses after it; start lower")
     yield from _file_problems(config)
 
 

@@ -26,6 +26,21 @@ class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     groups: dict[str, IPv4Address]
 
 
+def remembered(folder: Path) -> dict[str, IPv4Address]:
+    """Return what ``groups.json`` in ``folder`` holds, {} without one; ValueError when its content is not ours."""
+    path = folder / _FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise Unavailable(f"--state {folder}: {_FILE} cannot be read ({error.strerror}); check its owner") from None
+    stored = msgspec.json.decode(content, type=_Stored)
+    if stored.version != VERSION:
+        raise ValueError(f"version {stored.version} is not {VERSION}")
+    return {digest: group for digest, group in stored.groups.items() if group.is_multicast}
+
+
 class GroupStore:
     """The file ``groups.json`` in ``folder``, which is made when it is missing."""
 
@@ -39,18 +54,7 @@ class GroupStore:
     def load(self) -> dict[str, IPv4Address]:
         """Return SHA-256 digests with their groups; a file that is not ours is set aside with a warning."""
         try:
-            content = self._path.read_bytes()
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise Unavailable(
-                f"--state {self._path.parent}: {self._path.name} cannot be read ({error.strerror}); check its owner"
-            ) from None
-        try:
-            stored = msgspec.json.decode(content, type=_Stored)
-            if stored.version != VERSION:
-                raise ValueError(f"version {stored.version} is not {VERSION}")
-            return {digest: group for digest, group in stored.groups.items() if group.is_multicast}
+            return remembered(self._path.parent)
         except ValueError as error:
             self._set_aside(str(error))
             return {}

@@ -97,7 +97,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                "How long clients listen before they open, and between two opens (tags 4 and 5).", "2"),
         Option("ttl", values.time_to_live, "HOPS", "Time to live of multicast packets.", "1"),
         Option("faithful", yes_or_no, "",
-               "Send a block only after the master has acknowledged the one before it, as PXE 2.1 has it.",
+               "Send a block only after the master has acknowledged the one before it, as PXE 2.1 has it; this "
+               "version has no other way.",
                "true", True),
     ),
     ADDRESSES: (
@@ -119,6 +120,6 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
 BY_NAME: dict[str, Option] = {option.name: option for section in OPTIONS.values() for option in section}
 
 FIXED_WHILE_RUNNING = (
-    "interface", "client-port", "server-port", "ttl", "control", "capture", "state", "log-format",
+    "interface", "root", "client-port", "server-port", "ttl", "control", "capture", "state", "log-format",
 )  # fmt: skip
 """What a reload cannot change: sockets and files that are open as long as the server runs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from mtftpd.core.images import MAX_MTFTP_SIZE, Image
+from mtftpd.core.groups import Groups, path_of
 from mtftpd.core.settings import Addressing, Boot, Catalogue, Link, Mode, Multicast, Settings
 from mtftpd.daemon.config import Config
 from mtftpd.daemon.problems import Problem, raise_if_any
@@ -61,7 +61,7 @@ def _problems(config: Config, link: Link) -> Iterator[Problem]:
         )
 
 
-def warnings_for(config: Config, settings: Settings, catalogue: Catalogue) -> Iterator[str]:
+def warnings_for(config: Config, settings: Settings, catalogue: Catalogue, groups: Groups) -> Iterator[str]:
     """Say what is allowed but probably not meant, one line each."""
     link = settings.link
     if int(link.address) & 0xFF >= _LAST_OCTET_OF_OLD_GPXE:
@@ -70,7 +70,11 @@ def warnings_for(config: Config, settings: Settings, catalogue: Catalogue) -> It
             f"its frames to a multicast address then; give {link.name} a lower address if such ROMs are to boot"
         )
     yield from _warnings_about_images(config, catalogue)
+    for image, reason in groups.refused:
+        yield f"image {image.name} gets no multicast group: {reason}"
     yield from _warnings_about_boot_files(settings, catalogue)
+    if not config.faithful:
+        yield f"{config.said('faithful')}: this version has no other way of sending and ignores it"
     if config.mode is not Mode.DHCP:
         for name in ("range", "router"):
             if config.origins[name].texts:
@@ -82,29 +86,18 @@ def _warnings_about_images(config: Config, catalogue: Catalogue) -> Iterator[str
         yield "no --image: every file below the root can be fetched by TFTP, but nothing is sent by multicast"
     elif config.group is None:
         yield "no --group: images have no multicast group of their own; add --group 239.1.1.1"
-    for image in catalogue.images:
-        if image.size > MAX_MTFTP_SIZE:
-            yield too_large(image)
-
-
-def too_large(image: Image) -> str:
-    """Say why an image gets no group."""
-    return (
-        f"image {image.name} gets no multicast group: its {image.size} bytes are more than {MAX_MTFTP_SIZE}, the most "
-        f"that 65535 block numbers of 512 bytes can name; it is served by unicast TFTP only"
-    )
 
 
 def _warnings_about_boot_files(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
-    boot, root_files = settings.boot, catalogue.paths
+    boot = settings.boot
     if settings.mode is not Mode.TFTP and not (boot.default or boot.by_architecture or boot.menu):
         yield "no --boot-file and not exactly one --image: clients are told no file to boot"
     if not is_uri(boot.default):
         return
     uri = urlsplit(boot.default)
-    name = uri.path.lstrip("/")
     if uri.scheme == "mtftp":
-        if name not in root_files:
+        name = path_of(boot.default)
+        if name not in catalogue.paths:
             yield f"--boot-file {boot.default}: {name} is no --image, so iPXE falls back to unicast TFTP"
         if uri.hostname != str(settings.link.address):
             yield f"--boot-file {boot.default}: the host is not {settings.link.address}, the address of this server"

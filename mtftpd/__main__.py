@@ -1,0 +1,5 @@
+"""``python -m mtftpd``."""
+
+from mtftpd.cli import main
+
+main()

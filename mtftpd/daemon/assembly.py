@@ -1,0 +1,47 @@
+"""Everything that the service is made of, put together from a configuration; ``serve``, ``check`` and reload use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mtftpd.core.settings import Catalogue, Link, Settings
+from mtftpd.daemon.config import Config, relative_path
+from mtftpd.daemon.settings import settings_for
+from mtftpd.errors import BadConfig
+from mtftpd.net import interfaces
+from mtftpd.net.images import ImageStore, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """One configuration, validated against the link and the files that it names."""
+
+    config: Config
+    settings: Settings
+    catalogue: Catalogue
+
+
+def find_link(config: Config) -> Link:
+    """Return the link that was named, or the only one there is; otherwise `BadConfig` names the candidates."""
+    if config.interface is not None:
+        return interfaces.find(config.interface)
+    candidates = interfaces.candidates()
+    if len(candidates) == 1:
+        return candidates[0]
+    if not candidates:
+        raise BadConfig(
+            "no interface but loopback is up and has an IPv4 address; bring one up, or name one with --interface"
+        )
+    listed = ", ".join(f"{link.name} ({link.address}/{link.network.prefixlen})" for link in candidates)
+    raise BadConfig(f"{len(candidates)} interfaces could be served; choose one with --interface: {listed}")
+
+
+def named_files(config: Config) -> dict[str, str]:
+    """Return the images: name -> path below the root."""
+    return {image.name: relative_path(config, image) for image in config.image}
+
+
+def assemble(config: Config, link: Link, store: ImageStore, progress: Progress | None = None) -> Assembly:
+    """Validate ``config`` against ``link``, then open its images; `BadConfig` leaves the store as it was."""
+    settings = settings_for(config, link)
+    return Assembly(config, settings, store.catalogue(named_files(config), progress))

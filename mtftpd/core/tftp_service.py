@@ -1,0 +1,340 @@
+"""Port 69 and the sockets of all transfers: who is served what, and which packet belongs to whom.
+
+An ERROR that refuses a request leaves from port 69: a socket of its own would cost an attacker's flood 2 system calls
+and a descriptor a packet, and no client minds, because until the first reply it does not know the server's port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mtftpd.core.deadlines import Deadlines
+from mtftpd.core.effects import (
+    CloseTransfer,
+    Drop,
+    DropReason,
+    Effect,
+    Effects,
+    Lookup,
+    OpenTransfer,
+    Release,
+    ReportKind,
+    Send,
+    Service,
+)
+from mtftpd.core.filenames import normalise
+from mtftpd.core.images import Image
+from mtftpd.core.settings import Catalogue, Settings
+from mtftpd.core.tftp import Asked, Outcome, State, Transfer
+from mtftpd.core.tftp_negotiation import MAX_WINDOW, Granted, Limits, largest_block, negotiate
+from mtftpd.core.tftp_register import Register
+from mtftpd.core.tftp_reports import Tally, TftpStatistics, end_report, refusal_report, start_report
+from mtftpd.errors import Malformed
+from mtftpd.wire.datagram import Datagram, Endpoint
+from mtftpd.wire.tftp import NETASCII, OCTET, Ack, Error, ErrorCode, Opcode, Request, build, parse_ack, parse_untrusted
+
+RESTART_SECONDS = 1.0
+"""A request that is repeated while ACKs still come is a late copy; after this silence the client has started over."""
+PLAIN_AFTER_REPEATS = 2
+"""The third identical request whose OACK was never answered is answered without options (quirk Q81)."""
+WINDOWLESS_SECONDS = 600.0
+"""How long an address that lost whole windows gets none (quirk Q96): longer than one boot."""
+MAX_WINDOWLESS = 1_024
+"""Addresses remembered so: 1,024 * ~150 octets are 150 KB; the oldest is forgotten first."""
+
+_NO_TID = "unknown transfer id"
+_STARTED_OVER = Outcome(ReportKind.TFTP_FAILED, "client started over")
+_UNACKNOWLEDGED = Outcome(ReportKind.TFTP_DONE, "last block not acknowledged")
+_SUPERSEDED = Outcome(ReportKind.TFTP_FAILED, "client asked again from another port", linger=False)
+_EVICTED = Outcome(ReportKind.TFTP_FAILED, "first packet not answered, room needed", linger=False)
+
+
+class TftpService:
+    """The TFTP server; ``offered`` tells which boot file DHCP offered to an address."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, offered: Callable[[str], str | None]) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._catalogued = frozenset(image.key for image in catalogue.images)
+        self._offered = offered
+        self._register = Register()
+        self._transfers = self._register.transfers
+        self._deadlines: Deadlines[int] = Deadlines()
+        # At most one: the shell answers before it reads on, and whoever does not forgets the request.
+        self._looking_up: Asked | None = None
+        self._lookup = 0
+        self._windowless: dict[str, float] = {}
+        self._tally = Tally()
+
+    def receive(self, datagram: Datagram, now: float) -> Effects:
+        """Take one datagram of port 69 or of a transfer's socket."""
+        socket, source, _, data = datagram
+        transfer = self._transfers.get(socket)
+        if transfer is not None and transfer.awaited == parse_ack(data) and transfer.peer == source:
+            return (transfer.advance(now),)
+        if socket == Service.TFTP:
+            return self._on_service_port(datagram, now)
+        if transfer is None:
+            return (Drop(DropReason.UNEXPECTED, source, "no such transfer"),)
+        if transfer.peer != source:
+            return self._from_stranger(socket, source, data)
+        return self._on_transfer(transfer, data, now)
+
+    def looked_up(self, request: int, image: Image | None, now: float) -> Effects:
+        """Take the answer to a `Lookup`; several transfers may be given the same image."""
+        asked = self._looking_up if request == self._lookup else None
+        if image is not None:
+            self._borrow(image)
+        if asked is None:
+            return () if image is None else self._give_back(image)
+        self._looking_up = None
+        if image is None:
+            return self._refuse(asked.peer, asked.name, ErrorCode.FILE_NOT_FOUND, "file not found")
+        return self._open(asked, image, now)
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` is wanted next."""
+        return self._deadlines.next()
+
+    def tick(self, now: float) -> Effects:
+        """Repeat what was not answered in time, close what has lingered."""
+        effects: list[Effect] = []
+        for socket in self._deadlines.due(now):
+            transfer = self._transfers.get(socket)
+            if transfer is None:
+                continue  # closed just now, because too many linger
+            if transfer.deadline > now:
+                self._deadlines.set(socket, transfer.deadline)
+            elif transfer.state is State.LINGER:
+                effects += self._close(transfer)
+            else:
+                effects += self._went_on(transfer, transfer.timeout(now), now)
+        return tuple(effects)
+
+    def image_changed(self, image: Image, now: float) -> Effects:
+        """End every transfer of an image whose file is no longer what was opened."""
+        effects: list[Effect] = []
+        for transfer in [each for each in self._register.running() if each.image.key == image.key]:
+            effects.append(transfer.give_up("file changed on the server", now))
+            effects += self._ended(transfer, now)
+        return tuple(effects)
+
+    def reconfigure(self, settings: Settings, catalogue: Catalogue, now: float) -> Effects:
+        """Serve new requests from ``catalogue``; transfers go on with the image that they started with."""
+        self._settings = settings
+        self._catalogue = catalogue
+        self._catalogued = frozenset(image.key for image in catalogue.images)
+        return ()
+
+    def statistics(self) -> TftpStatistics:
+        """Return a snapshot."""
+        register = self._register
+        return self._tally.statistics(register.running(), len(register.half_open), len(register.lingering))
+
+    # Requests
+
+    def _on_service_port(self, datagram: Datagram, now: float) -> Effects:
+        source = datagram.source
+        reason = self._unserved(datagram)
+        if reason is not None:
+            return (Drop(reason, source),)
+        try:
+            packet = parse_untrusted(datagram.data)
+        except Malformed as error:
+            return (Drop(DropReason.MALFORMED, source, str(error)),)
+        if not isinstance(packet, Request):
+            return (Drop(DropReason.NOT_A_REQUEST, source),)
+        self._tally.requests += 1
+        if packet.opcode != Opcode.RRQ:
+            return self._refuse(source, packet.filename, ErrorCode.ACCESS_VIOLATION, "this server is read-only")
+        # An image has no lines to translate: netascii is octet (quirk Q101).
+        if packet.mode not in {OCTET, NETASCII}:
+            return self._refuse(source, packet.filename, ErrorCode.ILLEGAL_OPERATION, "only octet mode is served")
+        return self._on_read_request(packet, source, hash(datagram.data), now)
+
+    def _unserved(self, datagram: Datagram) -> DropReason | None:
+        """Say why nothing may be sent in answer to this datagram, if so."""
+        source, destination = datagram.source, datagram.destination
+        if not self._settings.serves(source.address):
+            return DropReason.OFF_LINK
+        link = self._settings.link
+        broadcast = {"255.255.255.255", str(link.network.broadcast_address)} - {str(link.address)}
+        # A reply to port 0 cannot be sent; one to a broadcast request would come from an address not asked (Q68).
+        return DropReason.NOT_FOR_US if source.port == 0 or destination.address in broadcast else None
+
+    def _on_read_request(self, request: Request, peer: Endpoint, fingerprint: int, now: float) -> Effects:
+        before = self._register.of_peer(peer)
+        if before is not None and before.fingerprint == fingerprint and before.state is not State.LINGER:
+            answer = self._answer_again(before, now)
+            if answer is not None:
+                return answer
+            if before.half_open:
+                # It lives on: an OACK that is only late may still be accepted, and goes with that transfer alone.
+                return self._open_plain(before, now)
+        ended = self._retire(before, now)
+        name = normalise(request.filename)
+        if name == "":
+            name = self._offered_name(peer.address)
+            if not name:
+                return ended + self._refuse(peer, "", ErrorCode.FILE_NOT_FOUND, "no file name, and none was offered")
+        if name is None:
+            text = "file name not allowed"
+            return ended + self._refuse(peer, request.filename, ErrorCode.ACCESS_VIOLATION, text)
+        asked = Asked(peer, name, request.options, fingerprint)
+        ended += self._supersede(asked, now) + self._evict(peer.address, now)
+        if not self._register.has_room(peer.address):
+            return (*ended, Drop(DropReason.TOO_MANY_TRANSFERS, peer, name))
+        image = self._catalogue.paths.get(name)
+        if image is not None:
+            return ended + self._open(asked, image, now)
+        self._lookup += 1
+        self._looking_up = asked
+        return (*ended, Lookup(self._lookup, name))
+
+    def _offered_name(self, address: str) -> str | None:
+        """Return the name of the boot file that DHCP gave this address: a ROM may ask with none (quirk Q02)."""
+        offered = self._offered(address) or ""
+        _, is_uri, rest = offered.partition("://")
+        return normalise((rest.partition("/")[2] if is_uri else offered).encode())
+
+    def _answer_again(self, transfer: Transfer, now: float) -> Effects | None:
+        """Answer a repeated request from the transfer that it has, or None if that one is not meant."""
+        if transfer.half_open:
+            if transfer.state is State.OFFERED and transfer.repeats >= PLAIN_AFTER_REPEATS:
+                return None
+            effect = transfer.repeat_first_reply(now)
+            self._deadlines.set(transfer.socket, transfer.deadline)
+            return (effect,)
+        if now - transfer.progress_at < RESTART_SECONDS:
+            return (Drop(DropReason.DUPLICATE_REQUEST, transfer.peer, transfer.name),)
+        return None
+
+    def _retire(self, transfer: Transfer | None, now: float) -> Effects:
+        """End the transfer that this client port had: one port receives one file (RFC 1350 section 4)."""
+        if transfer is None or transfer.state is State.LINGER:
+            return ()
+        transfer.end(_UNACKNOWLEDGED if transfer.state is State.LAST else _STARTED_OVER, now)
+        return self._ended(transfer, now)
+
+    def _supersede(self, asked: Asked, now: float) -> Effects:
+        """End a transfer whose client repeats its request from a new port: it left the old one (quirk Q88)."""
+        newest = self._register.newest_of_address(asked.peer.address)
+        if newest is None or not newest.half_open or newest.name != asked.name:
+            return ()
+        if now - newest.sent_at < RESTART_SECONDS:
+            return ()
+        newest.end(_SUPERSEDED, now)
+        return self._ended(newest, now)
+
+    def _evict(self, address: str, now: float) -> Effects:
+        """End the half-open transfer that is in the way of a new one of ``address``, if one is."""
+        evicted = self._register.to_evict(address)
+        if evicted is None:
+            return ()
+        evicted.end(_EVICTED, now)
+        return self._ended(evicted, now)
+
+    def _refuse(self, peer: Endpoint, filename: bytes | str, code: ErrorCode, text: str) -> Effects:
+        self._tally.refused += 1
+        return (Send(Service.TFTP, peer, build(Error(code, text))), refusal_report(peer, filename, code, text))
+
+    # Transfers
+
+    def _limits(self, address: str, now: float) -> Limits:
+        windows = self._windowless.get(address, now) <= now
+        block_size = largest_block(self._settings.link.mtu)
+        return Limits(block_size, MAX_WINDOW if windows else 1, self._settings.rollover)
+
+    def _open(self, asked: Asked, image: Image, now: float) -> Effects:
+        limits = self._limits(asked.peer.address, now)
+        return self._begin(asked, image, negotiate(asked.options, image.size, limits), now)
+
+    def _open_plain(self, before: Transfer, now: float) -> Effects:
+        """Answer the request of ``before`` without any option, from a new socket."""
+        asked = Asked(before.peer, before.name, (), before.fingerprint)
+        self._register.borrow_again(before.image)
+        room = self._evict(asked.peer.address, now)
+        granted = Granted(rollover=self._settings.rollover)
+        return room + self._begin(asked, before.image, granted, now)
+
+    def _begin(self, asked: Asked, image: Image, granted: Granted, now: float) -> Effects:
+        transfer = Transfer(self._register.take_socket(), asked, image, granted, now)
+        self._register.add(transfer)
+        self._deadlines.set(transfer.socket, transfer.deadline)
+        return (OpenTransfer(transfer.socket), transfer.first_reply(), start_report(transfer))
+
+    def _from_stranger(self, socket: int, source: Endpoint, data: bytes) -> Effects:
+        """Tell a wrong port so and go on (RFC 1350 section 4); an ERROR never answers an ERROR."""
+        if source.port == 0 or not self._settings.serves(source.address):
+            return (Drop(DropReason.OFF_LINK, source),)
+        try:
+            packet = parse_untrusted(data)
+        except Malformed as error:
+            return (Drop(DropReason.MALFORMED, source, str(error)),)
+        if isinstance(packet, Error):
+            return (Drop(DropReason.UNEXPECTED, source, "ERROR from a stranger"),)
+        return (Send(socket, source, build(Error(ErrorCode.UNKNOWN_TID, _NO_TID))),)
+
+    def _on_transfer(self, transfer: Transfer, data: bytes, now: float) -> Effects:
+        try:
+            packet = parse_untrusted(data)
+        except Malformed as error:
+            return (Drop(DropReason.MALFORMED, transfer.peer, str(error)),)
+        if transfer.state is State.LINGER:
+            return (Drop(DropReason.STALE_ACK, transfer.peer, "the transfer is over"),)
+        if isinstance(packet, Ack):
+            effect = transfer.acknowledge(packet.number, now)
+            if effect is None and transfer.outcome is None:
+                return (Drop(DropReason.STALE_ACK, transfer.peer, str(packet.number)),)
+            return self._went_on(transfer, effect, now)
+        if isinstance(packet, Error):
+            transfer.abort(packet, now)
+            return self._ended(transfer, now)
+        return (Drop(DropReason.UNEXPECTED, transfer.peer, type(packet).__name__),)
+
+    def _went_on(self, transfer: Transfer, effect: Effect | None, now: float) -> Effects:
+        """Do what follows every answer of a transfer: ``effect``, a new deadline, or its end."""
+        if transfer.outcome is not None:
+            return self._ended(transfer, now)
+        self._register.answered(transfer)
+        self._deadlines.set(transfer.socket, transfer.deadline)
+        return () if effect is None else (effect,)
+
+    def _ended(self, transfer: Transfer, now: float) -> Effects:
+        outcome = transfer.outcome
+        assert outcome is not None
+        self._register.ended(transfer)
+        self._tally.ended(transfer, outcome)
+        if transfer.lossy:
+            self._refuse_windows(transfer.peer.address, now)
+        report = end_report(transfer, outcome, now)
+        if not outcome.linger:
+            return (report, *self._close(transfer))
+        self._deadlines.set(transfer.socket, transfer.deadline)
+        surplus = self._register.surplus()
+        return (report,) if surplus is None else (report, *self._close(surplus))
+
+    def _close(self, transfer: Transfer) -> Effects:
+        self._register.closed(transfer)
+        self._deadlines.clear(transfer.socket)
+        return (CloseTransfer(transfer.socket), *self._give_back(transfer.image))
+
+    def _refuse_windows(self, address: str, now: float) -> None:
+        self._windowless.pop(address, None)
+        self._windowless[address] = now + WINDOWLESS_SECONDS
+        if len(self._windowless) > MAX_WINDOWLESS:
+            del self._windowless[next(iter(self._windowless))]
+
+    # Images that were looked up: those of the catalogue are not ours to close
+
+    def _is_catalogued(self, image: Image) -> bool:
+        return image.key in self._catalogued
+
+    def _borrow(self, image: Image) -> None:
+        if not self._is_catalogued(image):
+            self._register.borrow(image)
+
+    def _give_back(self, image: Image) -> Effects:
+        if self._register.give_back(image) and not self._is_catalogued(image):
+            return (Release(image),)
+        return ()

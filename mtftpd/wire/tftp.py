@@ -166,7 +166,7 @@ PACKET = Struct(
     "opcode" / Enum(Int16ub, Opcode),
     "body"
     / Switch(
-        lambda context: int(context.opcode),
+        lambda packet: int(packet.opcode),
         {
             Opcode.RRQ: _REQUEST,
             Opcode.WRQ: _REQUEST,
@@ -242,12 +242,15 @@ def build(packet: Packet) -> bytes:
             return b"\0\5" + _word(code) + text.replace("\0", " ").encode("latin-1", "replace") + b"\0"
         case OptionAck(options):
             return b"\0\6" + _options(options)
-        case Request(opcode, filename, mode, options):
-            if opcode not in (Opcode.RRQ, Opcode.WRQ):
-                raise ValueError(f"opcode {opcode} is not a request")
-            if b"\0" in filename:
-                raise ValueError("the file name holds a NUL")
-            return _word(opcode) + filename + b"\0" + _string(mode) + _options(options)
+    return _request(packet)
+
+
+def _request(request: Request) -> bytes:
+    if request.opcode not in (Opcode.RRQ, Opcode.WRQ):
+        raise ValueError(f"opcode {request.opcode} is not a request")
+    if b"\0" in request.filename:
+        raise ValueError("the file name holds a NUL")
+    return _word(request.opcode) + request.filename + b"\0" + _string(request.mode) + _options(request.options)
 
 
 def _data(number: int, payload: bytes) -> bytes:

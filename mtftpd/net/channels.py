@@ -6,6 +6,7 @@ interface is counted and gone.
 
 from __future__ import annotations
 
+import resource
 import select
 import socket
 from abc import ABC, abstractmethod
@@ -26,6 +27,8 @@ MAX_REQUEST: Final = 4_096
 """Octets read from a service socket: DHCP over Ethernet has at most 1,472, a read request 512 (RFC 2347)."""
 MAX_ANSWER: Final = 1_024
 """Octets read from the socket of a transfer: an ACK has 4, the text of an ERROR seldom 100."""
+DESCRIPTORS: Final = 8_192
+"""The core has at most 5,000 transfers with a socket each; files, the journal and the rest fit into what is left."""
 LOOPBACK_INDEX: Final = 1
 """The interface index of ``lo`` in every network namespace: what comes in there was sent by this host."""
 
@@ -146,6 +149,13 @@ def swapped(port: int) -> int:
     return (port & 0xFF) << 8 | port >> 8
 
 
+def _allow_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 class Channels:
     """All open channels.  ``ports`` holds the ports that were really bound (port 0 lets the kernel choose)."""
 
@@ -159,6 +169,7 @@ class Channels:
     @classmethod
     def open(cls, listening: Listening) -> Channels:
         """Open the service sockets.  Raises `Unavailable` and `MissingCapability`, and then nothing stays open."""
+        _allow_descriptors()
         channels = cls(listening.link)
         try:
             channels._open_services(listening)

@@ -173,5 +173,5 @@ def test_a_bad_image_names_the_option_and_leaves_nothing_open(
 
 
 def test_a_root_that_is_no_directory_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match="--root .*nowhere"):
+    with pytest.raises(BadConfig, match=r"--root .*nowhere"):
         ImageStore(tmp_path / "nowhere")

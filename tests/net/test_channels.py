@@ -1,0 +1,162 @@
+import dataclasses
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Address
+
+import pytest
+
+from mtftpd.core.effects import FIRST_TRANSFER, Service
+from mtftpd.core.settings import Link, Ports
+from mtftpd.errors import Unavailable
+from mtftpd.net import sockets
+from mtftpd.net.channels import MAX_REQUEST, Channel, Channels, Listening, swapped
+from mtftpd.wire.datagram import Datagram, Endpoint
+
+ANY_PORTS = Ports(dhcp_server=0, dhcp_client=0, pxe=0, tftp=0, mtftp_server=0, mtftp_client=0, mtftp_ipxe=0)
+DISCOVERY_GROUP = IPv4Address("239.77.1.1")
+
+
+@pytest.fixture
+def channels(loopback: Link) -> Iterator[Channels]:
+    opened = Channels.open(Listening(loopback, ANY_PORTS, discovery_group=DISCOVERY_GROUP))
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def client() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        opened.bind(("127.0.0.1", 0))
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        opened.settimeout(5)
+        yield opened
+
+
+def next_of(channels: Channels, number: int) -> Datagram | None:
+    channels.epoll.poll(5)
+    return channels.by_number[number].receive()
+
+
+def test_ports_are_the_ones_bound(channels: Channels) -> None:
+    bound = channels.ports
+    assert 0 not in (bound.dhcp_server, bound.pxe, bound.tftp, bound.mtftp_server, bound.mtftp_ipxe)
+    assert channels.by_number[Service.TFTP].local == Endpoint("127.0.0.1", bound.tftp)
+    assert Service.MTFTP_SWAPPED not in channels.by_number
+
+
+@pytest.mark.parametrize("destination", ["127.0.0.1", "127.255.255.255"])
+@pytest.mark.parametrize("number", [Service.DHCP, Service.PXE])
+def test_dhcp_hears_unicast_and_broadcast_and_tells_them_apart(
+    channels: Channels, number: Service, destination: str
+) -> None:
+    port = channels.by_number[number].local.port
+    with client() as sender:
+        sender.sendto(b"hello", (destination, port))
+        source = Endpoint(*sender.getsockname())
+        assert next_of(channels, number) == Datagram(number, source, Endpoint(destination, port), b"hello")
+    assert channels.by_number[number].receive() is None
+
+
+def test_discovery_hears_its_group(channels: Channels, loopback: Link) -> None:
+    group = Endpoint(str(DISCOVERY_GROUP), channels.ports.pxe)
+    with client() as sender:
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, loopback.address.packed)
+        sender.sendto(b"where", group)
+        got = next_of(channels, Service.PXE)
+    assert got is not None
+    assert got.destination == group
+
+
+@pytest.mark.parametrize("number", [Service.TFTP, Service.MTFTP, Service.MTFTP_IPXE])
+def test_file_services_hear_unicast_only(channels: Channels, number: Service) -> None:
+    port = channels.by_number[number].local.port
+    with client() as sender:
+        sender.sendto(b"lost", ("127.255.255.255", port))
+        sender.sendto(b"found", ("127.0.0.1", port))
+        got = next_of(channels, number)
+    assert got is not None
+    assert (got.data, got.destination) == (b"found", Endpoint("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("number", [Service.DHCP, Service.TFTP, Service.MTFTP])
+def test_answers_come_from_the_server_address_and_the_port_asked(channels: Channels, number: Service) -> None:
+    channel = channels.by_number[number]
+    with client() as receiver:
+        channel.send(b"answer", Endpoint(*receiver.getsockname()))
+        assert receiver.recvfrom(100) == (b"answer", ("127.0.0.1", channel.local.port))
+
+
+def test_packets_of_another_interface_are_counted_and_gone(loopback: Link) -> None:
+    elsewhere = dataclasses.replace(loopback, index=loopback.index + 1000)
+    opened = sockets.open_unicast(loopback, sockets.Purpose("TFTP", 0, ""), 1)
+    from mtftpd.net.channels import ServiceChannel
+
+    channel = ServiceChannel(Service.TFTP, opened, elsewhere)
+    with client() as sender:
+        sender.sendto(b"own host", channel.local)
+        select.select([opened], [], [], 5)
+        # The loopback interface is this host itself, whatever the link is.
+        assert channel.receive() is not None
+    opened.close()
+
+
+def test_a_datagram_longer_than_any_request_is_counted_and_gone(channels: Channels) -> None:
+    channel = channels.by_number[Service.TFTP]
+    with client() as sender:
+        sender.sendto(bytes(MAX_REQUEST + 1), channel.local)
+        sender.sendto(bytes(MAX_REQUEST), channel.local)
+        assert next_of(channels, Service.TFTP) is None
+        assert next_of(channels, Service.TFTP) is not None
+    assert channel.errors.too_long == 1
+
+
+def test_transfers_have_a_port_each_and_survive_icmp(channels: Channels) -> None:
+    assert channels.open_transfer(FIRST_TRANSFER)
+    channel = channels.by_number[FIRST_TRANSFER]
+    assert channel.local.port not in dataclasses.astuple(channels.ports)
+    with client() as gone:
+        nobody = Endpoint(*gone.getsockname())
+    channel.send(b"data", nobody)
+    channel.send(b"data", nobody)
+    assert channel.receive() is None
+    with client() as sender:
+        sender.sendto(b"ack", channel.local)
+        assert next_of(channels, FIRST_TRANSFER) == Datagram(
+            FIRST_TRANSFER, Endpoint(*sender.getsockname()), channel.local, b"ack"
+        )
+    channels.close_transfer(FIRST_TRANSFER)
+    channels.close_transfer(FIRST_TRANSFER)
+    assert FIRST_TRANSFER not in channels.by_number
+
+
+def test_overflow_of_a_service_socket_is_counted(channels: Channels) -> None:
+    channel: Channel = channels.by_number[Service.TFTP]
+    channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    with client() as sender:
+        for _ in range(50):
+            sender.sendto(bytes(500), channel.local)
+    kept = 0
+    while channel.receive() is not None:
+        kept += 1
+    assert kept + sockets.overflowed(channel.socket) == 50
+    assert kept < 50
+
+
+def test_a_port_in_use_names_port_purpose_and_remedy(loopback: Link) -> None:
+    with client() as holder:
+        port = holder.getsockname()[1]
+        listening = Listening(loopback, dataclasses.replace(ANY_PORTS, mtftp_server=port))
+        with pytest.raises(Unavailable, match=rf"UDP port {port} \(MTFTP\) .*already in use.*--server-port"):
+            Channels.open(listening)
+
+
+def test_a_decoy_listens_where_the_swapped_port_would_be(loopback: Link) -> None:
+    opened = Channels.open(Listening(loopback, dataclasses.replace(ANY_PORTS, mtftp_server=0x5A3C), dhcp=False))
+    try:
+        assert opened.by_number[Service.MTFTP_SWAPPED].local.port == 0x3C5A == swapped(0x5A3C)
+        assert Service.DHCP not in opened.by_number
+        assert Service.PXE not in opened.by_number
+    finally:
+        opened.close()

@@ -117,6 +117,7 @@ class DropReason(Enum):
     STALE_ACK = "stale-ack"
     DUPLICATE_REQUEST = "duplicate-request"
     TOO_MANY_TRANSFERS = "too-many-transfers"
+    STOPPING = "server-is-stopping"
     UNEXPECTED = "unexpected-in-this-state"
 
 

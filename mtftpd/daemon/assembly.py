@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mtftpd.core.groups import Groups
 from mtftpd.core.settings import Catalogue, Link, Settings
 from mtftpd.daemon.config import Config, relative_path
 from mtftpd.daemon.settings import settings_for
@@ -44,4 +45,5 @@ def named_files(config: Config) -> dict[str, str]:
 def assemble(config: Config, link: Link, store: ImageStore, progress: Progress | None = None) -> Assembly:
     """Validate ``config`` against ``link``, then open its images; `BadConfig` leaves the store as it was."""
     settings = settings_for(config, link)
+    Groups(settings, Catalogue())  # Raises for a base that cannot carry groups, before the store has changed.
     return Assembly(config, settings, store.catalogue(named_files(config), progress))

@@ -84,7 +84,7 @@ class GroupStore:
         say(
             logging.WARNING,
             "state-set-aside",
-            (("file", str(self._path)), ("kept-as", str(aside)), ("reason", reason)),
+            (("file", str(self._path)), ("kept_as", str(aside)), ("reason", reason)),
             text="the remembered groups cannot be read; images get groups as on a first start",
         )
 

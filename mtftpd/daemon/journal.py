@@ -11,7 +11,6 @@ import logging
 import os
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -23,6 +22,8 @@ DROP_INTERVAL = 60.0
 """Seconds between two lines about the same reason and source."""
 MAX_SOURCES = 4096
 """Pairs of reason and source that are remembered: about 300 octets each, 1.2 MB; the oldest is forgotten first."""
+MAX_DROP_LINES = 20
+"""Lines about drops in one second: with forged sources each packet would be the first of its kind, 9.5 us a line."""
 MAX_VALUE = 200
 """Characters of one value: names come from the network, and a log line must not grow with them."""
 
@@ -43,12 +44,14 @@ Pairs = tuple[tuple[str, str | int], ...]
 
 
 class Journal:
-    """Turns reports and drops into log lines and counts them."""
+    """Turns reports and drops into log lines, and counts them."""
 
     def __init__(self) -> None:
         self.reports: Counter[ReportKind] = Counter()
         self.drops: Counter[DropReason] = Counter()
         self._silent_until: OrderedDict[tuple[DropReason, str], tuple[float, int]] = OrderedDict()
+        self._second = -1
+        self._lines = 0
 
     def report(self, report: Report) -> None:
         """Log one event of the core."""
@@ -57,37 +60,40 @@ class Journal:
         if report.hardware is not None:
             who = (*who, ("hardware", str(report.hardware)))
         level = logging.WARNING if report.kind in _WARNINGS else logging.INFO
-        say(level, report.kind.value, (*who, *report.detail))
+        say(level, report.kind.value, (*who, *report.detail), kind="report")
 
     def drop(self, drop: Drop, now: float) -> None:
         """Count a packet that got no answer, and log it unless the same was said less than a minute ago."""
         self.drops[drop.reason] += 1
         key = (drop.reason, drop.source.address)
         until, suppressed = self._silent_until.pop(key, (now, 0))
-        if now < until:
-            self._silent_until[key] = (until, suppressed + 1)
+        if now < until or not self._may_say(now):
+            self._silent_until[key] = (max(until, now), suppressed + 1)
+            self._forget_oldest()
             return
         self._silent_until[key] = (now + DROP_INTERVAL, 0)
-        if len(self._silent_until) > MAX_SOURCES:
-            self._silent_until.popitem(last=False)
+        self._forget_oldest()
         pairs: Pairs = (("source", str(drop.source)),)
         if drop.detail:
             pairs = (*pairs, ("detail", drop.detail))
         if suppressed:
             pairs = (*pairs, ("suppressed", suppressed))
-        say(logging.INFO, drop.reason.value, pairs, event="drop")
+        say(logging.INFO, drop.reason.value, pairs, kind="drop")
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Return how many reports and drops of each kind there were."""
-        return {
-            "reports": {kind.value: count for kind, count in self.reports.items()},
-            "drops": {reason.value: count for reason, count in self.drops.items()},
-        }
+    def _may_say(self, now: float) -> bool:
+        if int(now) != self._second:
+            self._second, self._lines = int(now), 0
+        self._lines += 1
+        return self._lines <= MAX_DROP_LINES
+
+    def _forget_oldest(self) -> None:
+        if len(self._silent_until) > MAX_SOURCES:
+            self._silent_until.popitem(last=False)
 
 
-def say(level: int, message_id: str, pairs: Pairs = (), *, event: str = "", text: str = "") -> None:
+def say(level: int, event: str, pairs: Pairs = (), *, kind: str = "server", text: str = "") -> None:
     """Log one event: its identifier, an optional sentence for people, and its values in a fixed order."""
-    LOGGER.log(level, text, extra={"message_id": message_id, "pairs": pairs, "event": event})
+    LOGGER.log(level, text, extra={"event": event, "pairs": pairs, "kind": kind})
 
 
 def configure(log_format: str, stream: TextIO | None = None) -> None:
@@ -120,8 +126,8 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        message_id, pairs, event, text = _parts(record)
-        words = [word for word in (event, message_id, text) if word]
+        event, pairs, kind, text = _parts(record)
+        words = [word for word in ("drop" if kind == "drop" else "", event, text) if word]
         words += [f"{name}={_quoted(value)}" for name, value in pairs]
         body = " ".join(words)
         if self._is_journal:
@@ -137,10 +143,9 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        message_id, pairs, event, text = _parts(record)
-        line: dict[str, str | int] = {"time": _time(record), "level": record.levelname.lower(), "id": message_id}
-        if event:
-            line["event"] = event
+        event, pairs, kind, text = _parts(record)
+        line: dict[str, str | int] = {"time": _time(record), "level": record.levelname.lower(), "event": event}
+        line["kind"] = kind
         if text:
             line["text"] = text
         for name, value in pairs:
@@ -149,24 +154,25 @@ class JsonLines(logging.Formatter):
 
 
 def _parts(record: logging.LogRecord) -> tuple[str, Pairs, str, str]:
+    """Return event, values, kind and text; lines of libraries get the event ``log``."""
     text = record.getMessage()
     if record.exc_info and record.exc_info[1] is not None:
         text = f"{text}: {logging.Formatter().formatException(record.exc_info)}"
     fields = record.__dict__
-    text = "".join(_visible(text, keep=" "))
-    return fields.get("message_id", "log"), fields.get("pairs", ()), fields.get("event", ""), text
+    return fields.get("event", "log"), fields.get("pairs", ()), fields.get("kind", "server"), _one_line(text)
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter == " " or "!" <= letter <= "~" else f"\\x{ord(letter):02x}" for letter in text)
 
 
 def _quoted(value: str | int) -> str:
     """Quote what would not read back as one word: text from the network must not be able to forge a line."""
     if isinstance(value, int):
         return str(value)
-    word = "".join(_visible(value[:MAX_VALUE], keep=""))
-    return word if word == value[:MAX_VALUE] and word and '"' not in word else json.dumps(value[:MAX_VALUE])
-
-
-def _visible(text: str, keep: str) -> Iterable[str]:
-    return (letter if "!" <= letter <= "~" or letter in keep else f"\\x{ord(letter):02x}" for letter in text)
+    word = value[:MAX_VALUE]
+    is_plain = word.isascii() and word.isprintable() and not set(word) & {" ", '"', "="}
+    return word if word and is_plain else json.dumps(word)
 
 
 def _time(record: logging.LogRecord) -> str:

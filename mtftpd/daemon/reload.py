@@ -1,0 +1,134 @@
+"""Another configuration, or other files, while the server runs: all of it is taken or nothing is.
+
+Images are watched by what `stat` says about their paths.  A file that is being copied changes from second to second,
+so the new content is taken once two looks in a row found the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mtftpd.core.effects import Effects
+from mtftpd.core.groups import Groups
+from mtftpd.core.service import BootService
+from mtftpd.core.settings import Mode
+from mtftpd.daemon.assembly import Assembly, assemble, named_files
+from mtftpd.daemon.config import Config, Sources, load
+from mtftpd.daemon.group_store import GroupStore
+from mtftpd.daemon.journal import say
+from mtftpd.daemon.option_table import BY_NAME, FIXED_WHILE_RUNNING
+from mtftpd.daemon.problems import Problem, raise_if_any
+from mtftpd.daemon.settings import warnings_for
+from mtftpd.errors import StartupError
+from mtftpd.net.images import ImageStore
+
+Look = tuple[tuple[int, int, int, int] | None, ...]
+"""Device, inode, size and time of change of every image, None for one that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a reload changes: the service, the open images, and where groups are remembered, if anywhere."""
+
+    service: BootService
+    store: ImageStore
+    groups: GroupStore | None
+    perform: Callable[[Effects], None]
+
+
+class Reloader:
+    """Holds the configuration in force and replaces it."""
+
+    def __init__(self, sources: Sources, assembly: Assembly, parts: Parts) -> None:
+        self.assembly = assembly
+        self._sources = sources
+        self._parts = parts
+        self._served = look(assembly.config)
+        self._last = self._served
+
+    def reload(self) -> bool:
+        """Read the configuration again and put it in force; on any error the old one stays, and False is returned."""
+        seen = self._served
+        try:
+            config = load(self._sources)
+            raise_if_any(_fixed(self.assembly.config, config))
+            seen = look(config)
+            self._replace(config)
+        except StartupError as error:
+            for line in str(error).splitlines():
+                say(logging.ERROR, "reload-failed", text=f"{line} (the old configuration stays in force)")
+            return False
+        self._served = self._last = seen
+        say(logging.INFO, "reloaded", (("images", len(self.assembly.catalogue.images)),))
+        return True
+
+    def watch(self) -> None:
+        """Look at the files of the images, about once a second; take new content when it has settled."""
+        seen = look(self.assembly.config)
+        settled, self._last = seen == self._last, seen
+        if seen == self._served or not settled:
+            return
+        self._served = seen  # Whatever comes of it: without another change there is no other attempt.
+        try:
+            self._replace(self.assembly.config)
+        except StartupError as error:
+            say(logging.ERROR, "image-not-taken", text=f"{error} (the images that were open stay in force)")
+            return
+        say(logging.INFO, "images-changed", (("images", len(self.assembly.catalogue.images)),))
+
+    def _replace(self, config: Config) -> None:
+        link = self.assembly.settings.link
+        service = self._parts.service
+        assembly = assemble(config, link, self._parts.store)
+        self._parts.perform(service.reconfigure(assembly.settings, assembly.catalogue, time.monotonic()))
+        self.assembly = assembly
+        tell_warnings(assembly, service.groups)
+        remember(self._parts.groups, service.groups)
+
+
+def tell_warnings(assembly: Assembly, groups: Groups) -> None:
+    """Log what is allowed but probably not meant."""
+    for warning in warnings_for(assembly.config, assembly.settings, assembly.catalogue, groups):
+        say(logging.WARNING, "configuration", text=warning)
+
+
+def remember(store: GroupStore | None, groups: Groups) -> None:
+    """Write down which group belongs to which content; a full disk is no reason to stop serving."""
+    try:
+        if store is not None:
+            store.save(groups.assignments())
+    except StartupError as error:
+        say(logging.ERROR, "state-not-saved", text=str(error))
+
+
+def look(config: Config) -> Look:
+    """Return what the files of the images look like now."""
+    return tuple(_look_at(os.path.join(config.root, path)) for path in named_files(config).values())
+
+
+def _look_at(path: str) -> tuple[int, int, int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _fixed(old: Config, new: Config) -> list[Problem]:
+    """Return what a reload would have to change and cannot."""
+    text = "cannot change while the server runs; restart it"
+    changed = [name for name in FIXED_WHILE_RUNNING if _value(old, name) != _value(new, name)]
+    if (old.mode is Mode.TFTP) != (new.mode is Mode.TFTP):
+        changed.append("mode")
+    problems = [Problem(new.said(name), text) for name in changed]
+    if old.ports != new.ports and not {"client-port", "server-port"} & set(changed):
+        problems.append(Problem(f"{new.file}: ports", text))
+    return problems
+
+
+def _value(config: Config, name: str) -> object:
+    return getattr(config, BY_NAME[name].field)

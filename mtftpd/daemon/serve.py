@@ -1,0 +1,78 @@
+"""``mtftpd serve``: opens everything in an order in which mistakes are told before anything is changed, then runs."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from ipaddress import IPv4Address
+
+import trio
+
+from mtftpd import __version__
+from mtftpd.core.pxe_discovery import DISCOVERY_GROUP
+from mtftpd.core.service import BootService
+from mtftpd.core.settings import Link, Mode
+from mtftpd.daemon import journal
+from mtftpd.daemon.assembly import Assembly, assemble, find_link
+from mtftpd.daemon.config import Config, Sources, load, unknown_variables
+from mtftpd.daemon.gate import Gate
+from mtftpd.daemon.group_store import GroupStore
+from mtftpd.daemon.journal import Journal, say
+from mtftpd.daemon.loop import Pump
+from mtftpd.daemon.performer import Outlets
+from mtftpd.daemon.reload import Parts, Reloader, remember, tell_warnings
+from mtftpd.daemon.server import Machinery, Server
+from mtftpd.net.capture import Capture
+from mtftpd.net.channels import Channels, Listening
+from mtftpd.net.images import ImageStore
+from mtftpd.net.link_layer import LinkLayer
+
+
+def serve(sources: Sources) -> int:
+    """Serve until told to stop, and return 0; `mtftpd.errors.StartupError` when that cannot begin."""
+    config = load(sources)
+    journal.configure(config.log_format)
+    for warning in unknown_variables(sources.environment):
+        say(logging.WARNING, "configuration", text=warning)
+    link = find_link(config)
+    with ExitStack() as open_things:
+        trio.run(_open(sources, config, link, open_things).run)
+    return 0
+
+
+def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) -> Server:
+    say(logging.INFO, "starting", (("version", __version__), ("interface", link.name)))
+    store = ImageStore(config.root)
+    open_things.callback(store.close)
+    assembly = assemble(config, link, store)
+    groups = GroupStore(config.state) if config.state is not None else None
+    service = BootService(assembly.settings, assembly.catalogue, groups.load() if groups else None)
+    outlets = _open_outlets(config, assembly, open_things)
+    gate, log = Gate(service), Journal()
+    pump = Pump(gate, outlets, store, log)
+    reloader = Reloader(sources, assembly, Parts(service, store, groups, pump.perform))
+    server = Server(Machinery(service, gate, pump, log, outlets.capture), reloader, config.control)
+    tell_warnings(assembly, service.groups)
+    remember(groups, service.groups)
+    return server
+
+
+def _open_outlets(config: Config, assembly: Assembly, open_things: ExitStack) -> Outlets:
+    link = assembly.settings.link
+    channels = Channels.open(
+        Listening(
+            link,
+            config.ports,
+            dhcp=config.mode is not Mode.TFTP,
+            ttl=config.ttl,
+            discovery_group=IPv4Address(DISCOVERY_GROUP),
+        )
+    )
+    open_things.callback(channels.close)
+    link_layer = LinkLayer(link)
+    if config.mode is not Mode.TFTP and not link_layer.available:
+        say(logging.WARNING, "no-raw-frames", text=f"{link_layer.reason}: DHCP answers are broadcast instead")
+    capture = Capture(config.capture, link) if config.capture is not None else None
+    if capture is not None:
+        open_things.callback(capture.close)
+    return Outlets(channels, link_layer, capture)

@@ -1,0 +1,161 @@
+"""The running server: one nursery with the pump, the control socket, the watch over files, and signals."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from mtftpd import __version__
+from mtftpd.core.service import BootService
+from mtftpd.daemon.control import Command, Control
+from mtftpd.daemon.gate import Gate
+from mtftpd.daemon.journal import Journal, Pairs, say
+from mtftpd.daemon.loop import Pump
+from mtftpd.daemon.notify import notify
+from mtftpd.daemon.plain import plain
+from mtftpd.daemon.reload import Reloader
+from mtftpd.net.capture import Capture
+
+DRAIN_SECONDS = 30.0
+"""How long running transfers may go on after a signal to stop: an image of 30 MiB at 10 Mbit/s takes 25."""
+LOOK_SECONDS = 1.0
+"""Between two looks at files, and between two writes of the capture to its file."""
+DRAIN_STEP = 0.1
+
+_STOP = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (*_STOP, signal.SIGHUP, signal.SIGUSR1)
+
+
+@dataclass(frozen=True, slots=True)
+class Machinery:
+    """What serves, all of it open and ready."""
+
+    service: BootService
+    gate: Gate
+    pump: Pump
+    journal: Journal
+    capture: Capture | None
+
+
+class Server:
+    """Runs the machinery until a signal stops it."""
+
+    def __init__(self, machinery: Machinery, reloader: Reloader, control: Path | None) -> None:
+        self._machinery = machinery
+        self._reloader = reloader
+        self._started = time.monotonic()
+        # Made here and not when running, so that a socket that is taken is told before the server says it is ready.
+        self._control = Control(control, self.commands()) if control is not None else None
+
+    def commands(self) -> dict[str, Command]:
+        """Return what the control socket can be asked."""
+        return {"status": self._status, "version": _version}
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; the second one ends running transfers."""
+        with trio.open_signal_receiver(*_SIGNALS) as signals:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._machinery.pump.run)
+                if self._control is not None:
+                    nursery.start_soon(self._control.serve)
+                nursery.start_soon(self._keep_looking)
+                self._say_ready()
+                await self._obey(signals)
+                nursery.cancel_scope.cancel()
+        say(logging.INFO, "stopped")
+
+    def _say_ready(self) -> None:
+        settings = self._reloader.assembly.settings
+        link = settings.link
+        say(
+            logging.INFO,
+            "ready",
+            (("interface", link.name), ("address", str(link.address)), ("mode", settings.mode.value),
+             ("images", len(self._reloader.assembly.catalogue.images))),
+        )  # fmt: skip
+        notify("READY=1", f"STATUS=serving {link.name} ({link.address})")
+
+    async def _obey(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            if number in _STOP:
+                await self._drain(signals)
+                return
+            if number == signal.SIGHUP:
+                notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+                self._reloader.reload()
+                notify("READY=1")
+            else:
+                self._log_state()
+
+    async def _drain(self, signals: AsyncIterator[int]) -> None:
+        """Let what runs come to its end, for a limited time; another signal to stop cuts it short."""
+        notify("STOPPING=1")
+        self._machinery.gate.shut()
+        say(logging.INFO, "stopping", (("running", self._running()), ("limit", int(DRAIN_SECONDS))))
+        with trio.move_on_after(DRAIN_SECONDS):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_on_stop, signals, nursery.cancel_scope)
+                while self._running():  # noqa: ASYNC110 - a snapshot of the core, which has no events
+                    await trio.sleep(DRAIN_STEP)
+                nursery.cancel_scope.cancel()
+        if left := self._running():
+            say(logging.WARNING, "transfers-cut", (("running", left),))
+
+    def _running(self) -> int:
+        """Return how many transfers and passes have not come to their end."""
+        statistics = self._machinery.service.statistics()
+        return len(statistics.tftp.transfers) + len(statistics.mtftp.sessions)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await trio.sleep(LOOK_SECONDS)
+            self._reloader.watch()
+            if self._machinery.capture is not None:
+                self._machinery.capture.flush()
+
+    def _status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        statistics = self._machinery.service.statistics()
+        return {
+            "version": __version__,
+            "uptime": round(time.monotonic() - self._started, 3),
+            **{part.name: getattr(statistics, part.name) for part in fields(statistics)},
+            "traffic": self._machinery.pump.counters(),
+            "reports": self._machinery.journal.reports,
+        }
+
+    def _log_state(self) -> None:
+        for part, values in plain(self._status({})).items():
+            say(logging.INFO, "state", (("part", part), *_flat(values)))
+
+
+def _version(_request: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"version": __version__}
+
+
+async def _cancel_on_stop(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for number in signals:
+        if number in _STOP:
+            scope.cancel()
+            return
+
+
+def _flat(value: Any, name: str = "") -> Pairs:
+    """Return numbers and texts of a snapshot as pairs; of a list, how many there are."""
+    return tuple(_pairs(value, name))
+
+
+def _pairs(value: Any, name: str) -> Iterator[tuple[str, str | int]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _pairs(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        yield name or "count", len(value)
+    else:
+        yield name or "value", value if isinstance(value, int) else str(value)

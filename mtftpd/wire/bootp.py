@@ -185,6 +185,7 @@ def build(message: DhcpMessage, *, max_size: int = DEFAULT_MAXIMUM) -> bytes:
         "header",
     )
     data = header + (build_area(message.options) if message.is_dhcp else b"")
-    if max(len(data), MINIMUM_SIZE) > max_size:
+    data = data.ljust(MINIMUM_SIZE, b"\0")
+    if len(data) > max_size:
         raise ValueError(f"the message has {len(data)} octets, {max_size} is the most that the client takes")
-    return bytes(data.ljust(MINIMUM_SIZE, b"\0"))
+    return data

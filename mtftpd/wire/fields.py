@@ -22,7 +22,7 @@ END = 255
 MAX_ELEMENTS = 1024
 """Elements of one list: 1024 x 0.4 us is 0.4 ms, the most that a hostile datagram can cost a walker."""
 
-_PADDING = re.compile(rb"\0+")
+_CONTENT = re.compile(rb"[^\0]")
 
 Element = tuple[int, bytes]
 Value = TypeVar("Value")
@@ -41,24 +41,24 @@ CountedText = PascalString(Int8ub, "latin-1")
 """Text behind a one-octet length."""
 
 
-def walk(window: bytes, *, pad: int | None = PAD, end: int | None = END) -> list[Element]:
+def walk(window: bytes, *, delimited: bool = True) -> list[Element]:
     """Return the elements (code, value) of a window of code, length, value triples, in order.
 
-    ``pad`` is a lone octet that is skipped and ``end`` one that ends the list, whatever follows it (RFC 2132 3.1 and
-    3.2); None means that there is no such code.  A list without its END is complete when its last value ends with
-    the window.  Raises `Malformed`, with the offset in the window, when a value does not fit or when there are more
-    than `MAX_ELEMENTS`.
+    In a ``delimited`` list PAD is a lone octet that is skipped and END one that ends the list, whatever follows it
+    (RFC 2132 3.1 and 3.2); without its END it is complete when its last value ends with the window.  In other lists
+    these two are codes like any.  Raises `Malformed`, with the offset in the window, when a value does not fit or
+    when there are more than `MAX_ELEMENTS`.
     """
     elements: list[Element] = []
     position, size = 0, len(window)
     while position < size:
         code = window[position]
-        if code == pad:
+        if delimited and code == PAD:
             # One step over a whole run: 1,200 octets of padding are common and must not cost 1,200 turns.
-            padding = _PADDING.match(window, position)
-            position = padding.end() if padding else position + 1
+            content = _CONTENT.search(window, position)
+            position = content.start() if content else size
             continue
-        if code == end:
+        if delimited and code == END:
             break
         start = position + 2
         if start > size:
@@ -73,15 +73,15 @@ def walk(window: bytes, *, pad: int | None = PAD, end: int | None = END) -> list
     return elements
 
 
-def join(elements: Iterable[Element], *, end: int | None = END) -> bytes:
-    """Return the octets of code, length, value triples, closed by ``end``; values over 255 octets are a ValueError."""
+def join(elements: Iterable[Element], *, delimited: bool = True) -> bytes:
+    """Return the inverse of `walk`, closed by END if ``delimited``; values over 255 octets are a ValueError."""
     parts: list[bytes] = []
     for code, value in elements:
         if len(value) > 255:
             raise ValueError(f"element {code}: {len(value)} octets, 255 is the most")
         parts.append(bytes((code, len(value))) + value)
-    if end is not None:
-        parts.append(bytes((end,)))
+    if delimited:
+        parts.append(bytes((END,)))
     return b"".join(parts)
 
 
@@ -94,8 +94,8 @@ TlvList = ExprAdapter(
 
 PlainTlvList = ExprAdapter(
     GreedyBytes,
-    decoder=lambda octets, _: walk(octets, pad=None, end=None),
-    encoder=lambda elements, _: join(elements, end=None),
+    decoder=lambda octets, _: walk(octets, delimited=False),
+    encoder=lambda elements, _: join(elements, delimited=False),
 )
 """A list without PAD and END, as in option 82 (RFC 3046 2.0)."""
 

@@ -116,7 +116,7 @@ def unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     known = [_CONFIG_VARIABLE, *(option.environment for option in BY_NAME.values())]
     for name in sorted(environment):
         if name.startswith("MTFTPD_") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield f"environment variable {name} names no option and is ignored{hint}"
 

@@ -1,0 +1,38 @@
+"""A configuration from flags alone, without what the machine that runs the tests happens to have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mtftpd.daemon.config import Config, Sources, load
+
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (folder / "nbp").write_bytes(b"n" * 1000)
+    (folder / "other").write_bytes(b"o" * 2000)
+    return folder
+
+
+@pytest.fixture
+def make_config(root: Path) -> MakeConfig:
+    """Load flags given as name=texts; the root is a folder with the files ``nbp`` and ``other``."""
+
+    def make(**flags: str | tuple[str, ...]) -> Config:
+        return load(sources(root, **flags))
+
+    return make
+
+
+def sources(root: Path, **flags: str | tuple[str, ...]) -> Sources:
+    """Return sources with these flags and nothing else."""
+    typed = {"root": str(root), **flags}
+    texts = {n.replace("_", "-"): (t,) if isinstance(t, str) else t for n, t in typed.items()}
+    return Sources(texts, {}, None, root / "no-such-file")

@@ -53,6 +53,11 @@ class BadBlock:
 Record = Captured | Statistics | BadBlock
 
 
+def is_capture(octets: bytes) -> bool:
+    """Return whether a file that begins with these octets (at least 4) is a capture that can be read."""
+    return octets[:4] in _PCAP_MAGICS or octets[:4] == _SECTION_MAGIC
+
+
 class CaptureReader:
     """Takes the octets of a capture file as they come and gives the records in them.
 

@@ -26,6 +26,8 @@ _COOKED_SIZE: Final = {LinkType.LINUX_COOKED: (16, 14), LinkType.LINUX_COOKED_2:
 """Octets of the header, and where in it the EtherType is (tcpdump.org/linktypes)."""
 
 _NULL_SIZE: Final = 4
+_VERSION: Final = 4
+_FRAMED_TYPES: Final = frozenset({EtherType.IPV4, EtherType.ARP, EtherType.VLAN, EtherType.PROVIDER_VLAN})
 _PROTOCOLS: Final[dict[int, str]] = {ipv4.Protocol.ICMP: "ICMP", ipv4.Protocol.TCP: "TCP"}
 
 
@@ -58,6 +60,20 @@ def dissect_frame(data: bytes, link_type: int = LinkType.ETHERNET) -> tuple[Laye
             return (Layer("Linux cooked", data, problem="the header is cut short"),)
         return (Layer("Linux cooked", data), *_network(int.from_bytes(data[at : at + 2], "big"), data[size:]))
     return (Layer(f"link type {link_type}", data),)
+
+
+def dissect_unknown(data: bytes) -> tuple[Layer, ...]:
+    """Return the layers of octets of which nobody said what they are: a frame, an IPv4 packet or a UDP payload."""
+    if int.from_bytes(data[12:14], "big") in _FRAMED_TYPES:
+        layers = _ethernet(data)
+        if len(layers) > 1 and not layers[1].problem:
+            return layers
+    if data[:1] and data[0] >> 4 == _VERSION:
+        layers = _network(EtherType.IPV4, data)
+        if not layers[0].problem:
+            return layers
+    is_tftp = data[:2] in _OPCODES
+    return (dissect_payload(data, TFTP_PORT, 0) if is_tftp else dissect_payload(data, 0, 0),)
 
 
 def dissect_payload(data: bytes, source_port: int, destination_port: int) -> Layer:

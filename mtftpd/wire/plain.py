@@ -23,6 +23,11 @@ CLASS_OPTION: Final = 60
 _TEXT_FIELDS: Final = frozenset({"filename", "sname", "file"})
 _ADDRESS_FIELDS: Final = frozenset({"destination", "source", "sender_hardware", "target_hardware"})
 
+_MANY_PACKETS: Final = frozenset({"TFTP", "MTFTP", "IGMP"})
+"""Layers of which the name does not tell the packet."""
+
+_OPTION_KEYS: Final = {"code", "name", "value"}
+
 _SHOWN_OCTETS: Final = 32
 """Octets of a long value that indented text shows."""
 
@@ -43,6 +48,8 @@ def plain_layer(layer: Layer, *, innermost: bool) -> dict[str, Any]:
     if layer.problem:
         content |= {"malformed": layer.problem, "octets": layer.octets.hex()}
     elif layer.value is not None:
+        if layer.name in _MANY_PACKETS:
+            content["packet"] = type(layer.value).__name__
         values = plain(layer.value)
         if not innermost:
             values.pop("payload", None)
@@ -103,6 +110,9 @@ def indented(value: Any, depth: int = 0) -> Iterator[str]:
                 yield f"{margin}{name}: {_short(each)}"
     elif isinstance(value, list):
         for each in value:
+            if isinstance(each, dict) and each.keys() == _OPTION_KEYS:
+                yield f"{margin}{each['code']} {each['name']}: {each['value']}"
+                continue
             lines = list(indented(each, depth + 1))
             yield margin + "- " + lines[0].lstrip() if lines else f"{margin}-"
             yield from lines[1:]

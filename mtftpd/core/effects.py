@@ -113,6 +113,7 @@ class DropReason(Enum):
     WRITE_REQUEST = "write-request"
     HAS_OPTIONS = "mtftp-open-with-options"
     SWAPPED_PORT = "swapped-port"
+    IMAGE_CHANGED = "image-changed"
     NOT_THE_MASTER = "not-the-master"
     STALE_ACK = "stale-ack"
     DUPLICATE_REQUEST = "duplicate-request"
@@ -149,6 +150,7 @@ class ReportKind(Enum):
     MASTER_LOST = "master-lost"
     FALLBACK = "fallback-to-unicast"
     NO_GROUP = "image-without-group"
+    SWAPPED_PORT = "swapped-port"
 
 
 class Report(NamedTuple):

@@ -1,0 +1,120 @@
+"""One pass of an image over its group: what is sent, and what is counted for the report at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mtftpd.core.effects import Report, ReportKind, SendRun
+from mtftpd.core.groups import Binding
+from mtftpd.core.images import MTFTP_BLOCK_SIZE
+from mtftpd.core.rtt import RoundTrip
+from mtftpd.wire.datagram import Endpoint
+
+MAX_WAITING = 4_096
+"""Addresses that are remembered of those who opened in vain: 4,096 * ~100 bytes is 400 KiB a group."""
+
+
+@dataclass(slots=True, eq=False)
+class Pass:
+    """Blocks 1 to ``blocks`` of one image, opened by ``opener`` at ``started``.
+
+    ``waiting`` holds the addresses of other clients that are known to want the image; ``trip`` times the master.
+    ``sent`` counts packets to the group, ``repeats`` those of them that were not new.
+    """
+
+    binding: Binding
+    opener: Endpoint
+    started: float
+    trip: RoundTrip
+    waiting: set[str] = field(default_factory=set)
+    blocks: int = field(init=False)
+    sent: int = 0
+    repeats: int = 0
+    stalls: int = 0
+    ignored: int = 0
+
+    def __post_init__(self) -> None:
+        self.blocks = self.binding.image.blocks(MTFTP_BLOCK_SIZE)
+
+    def to_group(self, block: int, count: int = 1) -> SendRun:
+        """Return new blocks for the group."""
+        self.sent += count
+        binding = self.binding
+        return SendRun(binding.socket, binding.group, binding.image, block, count, MTFTP_BLOCK_SIZE)
+
+    def again(self, block: int) -> SendRun:
+        """Return the current block once more for the group."""
+        self.repeats += 1
+        return self.to_group(block)
+
+    def to_client(self, client: Endpoint, block: int) -> SendRun:
+        """Return the unicast copy that makes ``client`` the master."""
+        return SendRun(self.binding.socket, client, self.binding.image, block, 1, MTFTP_BLOCK_SIZE)
+
+    def wanted_by(self, address: str) -> None:
+        """Remember that a client at ``address`` wants the image and was not answered."""
+        self.ignored += 1
+        if len(self.waiting) < MAX_WAITING:
+            self.waiting.add(address)
+
+    def report_start(self) -> Report:
+        """Return the record of the beginning."""
+        detail: tuple[tuple[str, str | int], ...] = (
+            ("image", self.binding.image.name),
+            ("group", str(self.binding.group)),
+            ("master", str(self.opener)),
+            ("blocks", self.blocks),
+            ("known", len(self.waiting | {self.opener.address})),
+        )
+        return Report(ReportKind.PASS_STARTED, self.opener.address, None, detail)
+
+    def report_end(self, kind: ReportKind, outcome: str, block: int, now: float) -> Report:
+        """Return the record of the end, of which there is exactly one; ``block`` is the last one that was sent."""
+        detail: tuple[tuple[str, str | int], ...] = (
+            ("image", self.binding.image.name),
+            ("group", str(self.binding.group)),
+            ("master", str(self.opener)),
+            ("outcome", outcome),
+            ("block", block),
+            ("ideal", self.blocks),
+            ("sent", self.sent),
+            ("repeats", self.repeats),
+            ("stalls", self.stalls),
+            ("ignored", self.ignored),
+            ("milliseconds", round((now - self.started) * 1000)),
+        )
+        return Report(kind, self.opener.address, None, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatistics:
+    """What one group has done so far (requirement OBS-01); ``block`` and ``master`` are of the pass that is running.
+
+    ``sent`` counts packets to the group, ``repeats`` those of them that were not new, ``stalls`` the blocks that a
+    timer had to repeat, ``ignored`` the opens that were met with silence.
+    """
+
+    image: str
+    group: str
+    state: str
+    block: int
+    blocks: int
+    master: str
+    passes: int
+    sent: int
+    repeats: int
+    stalls: int
+    ignored: int
+    masters_lost: int
+
+
+@dataclass(slots=True)
+class Totals:
+    """The running counts behind `GroupStatistics`, of passes that have ended."""
+
+    passes: int = 0
+    sent: int = 0
+    repeats: int = 0
+    stalls: int = 0
+    ignored: int = 0
+    masters_lost: int = 0

@@ -1,0 +1,225 @@
+"""The MTFTP sockets: opens, ACKs and ERRORs find their session, timers their time.
+
+Nothing here ever answers with ERROR: on these ports it ends the boot of an iPXE, where silence moves every known
+client to unicast (requirements RRQ-09, ACK-07, FBK-05).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mtftpd.core.deadlines import Deadlines
+from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send, Service
+from mtftpd.core.filenames import normalise, shown
+from mtftpd.core.groups import Binding, Groups, path_of
+from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
+from mtftpd.core.mtftp import Session
+from mtftpd.core.mtftp_pass import GroupStatistics
+from mtftpd.core.settings import Settings
+from mtftpd.errors import Malformed
+from mtftpd.wire.datagram import Datagram, Endpoint
+from mtftpd.wire.tftp import OCTET, Error, Opcode, OptionAck, Pairs, Request, build, parse_ack, parse_untrusted
+
+MAX_SWAPPED = 1_024
+"""Addresses whose swapped port was reported; then all may be reported again: 1,024 * ~100 bytes is 100 KiB."""
+
+MAX_BLKSIZE_DIGITS = 5
+"""RFC 2348 ends at 65464: a longer number is not worth the time to read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MtftpStatistics:
+    """One entry per group, those of a former configuration that are still busy last; ``probes`` were answered."""
+
+    groups: tuple[GroupStatistics, ...] = ()
+    probes: int = 0
+    swapped: int = 0
+
+
+@dataclass(slots=True)
+class _Counts:
+    probes: int = 0
+    swapped: int = 0
+    swapped_sources: set[str] = field(default_factory=set)
+
+
+class MtftpService:
+    """All groups.  ``offered(address)`` is the boot file that DHCP told the node at that address of, or None."""
+
+    def __init__(self, settings: Settings, groups: Groups, offered: Callable[[str], str | None]) -> None:
+        self._settings = settings
+        self._groups = groups
+        self._offered = offered
+        self._sessions = {binding.group: Session(binding) for binding in groups.bindings}
+        self._retiring: list[Session] = []
+        self._masters: dict[int, dict[Endpoint, Session]] = {Service.MTFTP: {}, Service.MTFTP_IPXE: {}}
+        self._registered: dict[Session, tuple[int, Endpoint]] = {}
+        self._deadlines: Deadlines[Session] = Deadlines()
+        self._changed: set[int] = set()
+        self._counts = _Counts()
+
+    def receive(self, datagram: Datagram, now: float) -> Effects:
+        """Take a datagram of one of the MTFTP sockets."""
+        socket, source, _, data = datagram
+        masters = self._masters.get(socket)
+        if masters is None:
+            return self._swapped(source)
+        number = parse_ack(data)
+        if number < 0:
+            return self._other_packet(datagram, now)
+        session = masters.get(source)
+        if session is None:
+            return (Drop(DropReason.NOT_THE_MASTER, source, f"ACK {number}"),)
+        effects = session.acked(number, now)
+        if session.master is None:
+            return effects + self._settle(session, now)
+        self._deadlines.set(session, session.deadline)
+        return effects
+
+    def tick(self, now: float) -> Effects:
+        """Do what is due.  The shell drains its sockets first: a late ACK must not meet a needless repetition."""
+        effects: Effects = ()
+        for session in self._deadlines.due(now):
+            effects += session.tick(now) + self._settle(session, now)
+        return effects
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` is due, or None."""
+        return self._deadlines.next()
+
+    def image_changed(self, image: Image, now: float) -> Effects:
+        """Abort every pass of ``image``, and serve it no longer until the configuration names its new content."""
+        self._changed.add(image.key)
+        effects: Effects = ()
+        for session in self._all():
+            if session.sends(image):
+                effects += session.abort("image changed", now) + self._settle(session, now)
+        return effects
+
+    def reconfigure(self, settings: Settings, groups: Groups, now: float) -> Effects:
+        """Take another configuration; passes that run are completed with what they started with."""
+        self._settings = settings
+        self._groups = groups
+        self._changed &= {binding.image.key for binding in groups.bindings}
+        former = {session.binding.group: session for session in self._all()}
+        self._sessions = {}
+        effects: Effects = ()
+        for binding in groups.bindings:
+            session = former.pop(binding.group, None) or Session(binding)
+            session.rebind(binding, now)
+            self._sessions[binding.group] = session
+        self._retiring = [session for session in former.values() if not session.is_idle]
+        for session in self._all():
+            effects += self._settle(session, now)
+        return effects
+
+    def statistics(self) -> MtftpStatistics:
+        """Return a snapshot."""
+        groups = tuple(session.statistics() for session in self._all())
+        return MtftpStatistics(groups, self._counts.probes, self._counts.swapped)
+
+    def _all(self) -> tuple[Session, ...]:
+        return (*self._sessions.values(), *self._retiring)
+
+    def _swapped(self, source: Endpoint) -> Effects:
+        """Take whatever arrives at the byte-swapped port: a client that read tags 2 and 3 big-endian (quirk Q15)."""
+        counts = self._counts
+        counts.swapped += 1
+        drop = Drop(DropReason.SWAPPED_PORT, source)
+        if source.address in counts.swapped_sources:
+            return (drop,)
+        if len(counts.swapped_sources) == MAX_SWAPPED:
+            counts.swapped_sources.clear()
+        counts.swapped_sources.add(source.address)
+        port = self._settings.ports.mtftp_server
+        return (drop, Report(ReportKind.SWAPPED_PORT, source.address, None, (("server-port", port),)))
+
+    def _other_packet(self, datagram: Datagram, now: float) -> Effects:
+        socket, source, _, data = datagram
+        if not self._settings.serves(source.address):
+            return (Drop(DropReason.OFF_LINK, source),)
+        if source.port == 0:
+            return (Drop(DropReason.MALFORMED, source, "source port 0 cannot be answered"),)
+        try:
+            packet = parse_untrusted(data)
+        except Malformed as error:
+            return (Drop(DropReason.MALFORMED, source, error.reason),)
+        match packet:
+            case Request():
+                return self._request(socket, source, packet, now)
+            case Error():
+                return self._error(socket, source, packet, now)
+        return (Drop(DropReason.NOT_A_REQUEST, source),)
+
+    def _error(self, socket: int, source: Endpoint, packet: Error, now: float) -> Effects:
+        for session in self._all():
+            if session.binding.socket == socket and session.counts_on(source):
+                return session.error(source, now) + self._settle(session, now)
+        return (Drop(DropReason.NOT_THE_MASTER, source, f"ERROR {packet.code}"),)
+
+    def _request(self, socket: int, source: Endpoint, request: Request, now: float) -> Effects:
+        if request.opcode != Opcode.RRQ:
+            return (Drop(DropReason.WRITE_REQUEST, source),)
+        if request.mode != OCTET:
+            return (Drop(DropReason.BAD_MODE, source, shown(request.mode)),)
+        name = normalise(request.filename)
+        if name == "":
+            name = path_of(self._offered(source.address) or "")
+        session = self._session_for(socket, source.address, name) if name else None
+        if session is None:
+            return (Drop(DropReason.UNKNOWN_FILE, source, shown(request.filename)),)
+        binding = session.binding
+        if binding.image.key in self._changed:
+            return (Drop(DropReason.IMAGE_CHANGED, source, binding.image.name),)
+        if request.options and source.port != binding.group.port:
+            return self._probe(binding, source, request.options)
+        return session.open(source, now) + self._settle(session, now)
+
+    def _session_for(self, socket: int, address: str, name: str) -> Session | None:
+        """Return the session that an open is about: for a master whose group is being retired, still that one."""
+        for session in self._retiring:
+            binding = session.binding
+            is_master = session.master is not None and session.master.address == address
+            if is_master and binding.socket == socket and name in binding.names:
+                return session
+        found = self._groups.for_request(socket, name)
+        return None if found is None else self._sessions[found.group]
+
+    def _probe(self, binding: Binding, source: Endpoint, options: Pairs) -> Effects:
+        """Answer Intel's EFI client, which asks for the size before it listens; that is no open (RRQ-10)."""
+        granted: dict[str, str] = {}
+        for name, value in options:
+            if name == "tsize":
+                granted.setdefault(name, str(binding.image.size))
+            elif name == "blksize" and _at_least_one_block(value):
+                granted.setdefault(name, str(MTFTP_BLOCK_SIZE))
+        if not granted:
+            return (Drop(DropReason.HAS_OPTIONS, source),)
+        self._counts.probes += 1
+        return (Send(binding.socket, source, build(OptionAck(tuple(granted.items())))),)
+
+    def _settle(self, session: Session, now: float) -> Effects:
+        """Bring routes and timers up to date with a session that may have changed its master or its deadline."""
+        effects: Effects = ()
+        old = self._registered.pop(session, None)
+        if old is not None:
+            del self._masters[old[0]][old[1]]
+        if session.master is not None:
+            socket, master = session.binding.socket, session.master
+            other = self._masters[socket].get(master)
+            if other is not None:
+                effects = other.desert(now) + self._settle(other, now)
+            self._masters[socket][master] = session
+            self._registered[session] = (socket, master)
+        if session.is_idle:
+            self._deadlines.clear(session)
+            if session in self._retiring:
+                self._retiring.remove(session)
+        else:
+            self._deadlines.set(session, session.deadline)
+        return effects
+
+
+def _at_least_one_block(value: str) -> bool:
+    return value.isdecimal() and len(value) <= MAX_BLKSIZE_DIGITS and int(value) >= MTFTP_BLOCK_SIZE

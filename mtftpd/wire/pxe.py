@@ -43,7 +43,7 @@ CREDENTIALS_LAYER = 0x8000
 
 
 class Tag(IntEnum):
-    """The tags of PXE 2.1 table 2-1; 64 to 70 belong to Intel's loader and are only named."""
+    """The tags of PXE 2.1 table 2-1; 64 to 70 are those of Intel's loader (its sample pxe.h) and are only named."""
 
     PAD = 0
     MTFTP_IP = 1
@@ -58,13 +58,13 @@ class Tag(IntEnum):
     MENU_PROMPT = 10
     MCAST_ADDRS_ALLOC = 11
     CREDENTIAL_TYPES = 12
-    LOADER_64 = 64
-    LOADER_65 = 65
-    LOADER_66 = 66
-    LOADER_67 = 67
-    LOADER_68 = 68
-    LOADER_69 = 69
-    LOADER_70 = 70
+    NIC_PATH = 64
+    MAN_INFO = 65
+    OS_INFO = 66
+    BOOT_OS_INFO = 67
+    PROMPT_INFO = 68
+    OS_INFO_2 = 69
+    BOOT_OS_INFO_2 = 70
     BOOT_ITEM = 71
     END = 255
 

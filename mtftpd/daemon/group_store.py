@@ -23,7 +23,7 @@ _FILE = "groups.json"
 
 class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
-    groups: dict[str, IPv4Address]
+    groups: dict[str, str]
 
 
 def remembered(folder: Path) -> dict[str, IPv4Address]:
@@ -38,7 +38,8 @@ def remembered(folder: Path) -> dict[str, IPv4Address]:
     stored = msgspec.json.decode(content, type=_Stored)
     if stored.version != VERSION:
         raise ValueError(f"version {stored.version} is not {VERSION}")
-    return {digest: group for digest, group in stored.groups.items() if group.is_multicast}
+    groups = {digest: IPv4Address(address) for digest, address in stored.groups.items()}
+    return {digest: group for digest, group in groups.items() if group.is_multicast}
 
 
 class GroupStore:

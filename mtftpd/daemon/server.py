@@ -111,7 +111,7 @@ class Server:
     def _running(self) -> int:
         """Return how many transfers and passes have not come to their end."""
         statistics = self._machinery.service.statistics()
-        return len(statistics.tftp.transfers) + len(statistics.mtftp.sessions)
+        return len(statistics.tftp.transfers) + sum(group.block > 0 for group in statistics.mtftp.groups)
 
     async def _keep_looking(self) -> None:
         while True:

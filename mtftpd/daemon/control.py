@@ -42,16 +42,18 @@ class Control:
 
     async def serve(self) -> None:
         """Answer until cancelled; the socket file is gone afterwards."""
+        listener = trio.socket.from_stdlib_socket(self._listener)
         try:
             async with trio.open_nursery() as nursery:
                 while True:
-                    connection, _ = await self._listener.accept()
+                    connection, _ = await listener.accept()
                     if self._limit.available_tokens == 0:
                         connection.close()
                         continue
                     self._limit.acquire_on_behalf_of_nowait(connection)
                     nursery.start_soon(self._converse, connection)
         finally:
+            listener.close()
             self.close()
 
     def close(self) -> None:
@@ -110,7 +112,7 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _listen(path: Path) -> trio.socket.SocketType:
+def _listen(path: Path) -> socket.socket:
     if path.is_symlink() or path.exists():
         _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -127,7 +129,7 @@ def _listen(path: Path) -> trio.socket.SocketType:
         listener.close()
         raise _refuse(path, error.strerror or str(error)) from None
     listener.setblocking(False)
-    return trio.socket.from_stdlib_socket(listener)
+    return listener
 
 
 def _remove_stale(path: Path) -> None:

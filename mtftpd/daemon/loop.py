@@ -18,7 +18,6 @@ import trio
 from mtftpd.core.effects import FIRST_TRANSFER, Effects, Service
 from mtftpd.core.settings import Ports
 from mtftpd.daemon.performer import Opener, Outlets, Performer, Sent, Sink
-from mtftpd.net.channels import Channel
 from mtftpd.net.images import ImageStore
 from mtftpd.net.sockets import overflowed
 from mtftpd.wire.datagram import Datagram
@@ -82,7 +81,7 @@ class Pump:
         self._next_look = -math.inf
         self._next_watch = -math.inf
         first = (Service.DHCP, Service.PXE)
-        self._urgent = frozenset(
+        self._urgent = tuple(
             channel.socket.fileno() for number, channel in self._channels.by_number.items() if number in first
         )
 
@@ -159,28 +158,32 @@ class Pump:
 
     def _dispatch(self, events: list[tuple[int, int]], limit: int) -> None:
         """Serve the sockets of ``events``: DHCP first, up to ``limit`` datagrams of each other one."""
-        channels, urgent = self._channels.by_descriptor, self._urgent
-        if len(events) > 1:
-            events.sort(key=lambda event: event[0] not in urgent)
-        for descriptor, mask in events:
+        masks = dict(events)
+        for descriptor in self._urgent:
+            if descriptor in masks:
+                self._drain({descriptor: masks.pop(descriptor)}, MAX_DRAIN)
+        self._drain(masks, limit)
+
+    def _drain(self, masks: dict[int, int], limit: int) -> None:
+        """Read and answer up to ``limit`` datagrams of each descriptor in ``masks``."""
+        receive, perform, clock = self._service.receive, self._performer.perform, time.monotonic
+        channels, capture = self._channels.by_descriptor, self._capture
+        rounds = range(limit)
+        for descriptor, mask in masks.items():
             channel = channels.get(descriptor)
-            if channel is None:  # Closed by what an earlier event of this round brought.
+            if channel is None:  # Closed by what an earlier socket of this round brought.
                 continue
             if mask & select.EPOLLOUT:
                 self._performer.resume(channel)
-            self._drain(channel, MAX_DRAIN if descriptor in urgent else limit)
-
-    def _drain(self, channel: Channel, limit: int) -> None:
-        receive, clock, perform = self._service.receive, time.monotonic, self._performer.perform
-        for _ in range(limit):
-            datagram = channel.receive()
-            if datagram is None:
-                return
-            self._received += 1
-            self._received_octets += len(datagram.data)
-            if self._capture is not None:
-                self._capture.datagram(datagram.source, datagram.destination, datagram.data)
-            perform(receive(datagram, clock()))
+            for _ in rounds:
+                datagram = channel.receive()
+                if datagram is None:
+                    break
+                self._received += 1
+                self._received_octets += len(datagram[3])
+                if capture is not None:
+                    capture.datagram(datagram.source, datagram.destination, datagram.data)
+                perform(receive(datagram, clock()))
 
     def _watch(self, now: float) -> None:
         self._next_watch = now + WATCH

@@ -32,6 +32,8 @@ class Frames:
         self._store = store
         self._limit = limit
         self._chunks: OrderedDict[tuple[int, int, int, int], memoryview] = OrderedDict()
+        self._touch = self._chunks.move_to_end
+        self._per_chunk: dict[int, int] = {}
         self.held = 0
 
     def runs(
@@ -55,10 +57,17 @@ class Frames:
 
     def view(self, image: Image, block: int, block_size: int, rollover: int = 0) -> memoryview:
         """Return the packet of one block that exists.  Raises `ImageChanged`."""
+        # Once per block of a transfer without windows, so in one piece: `_chunk` says it more plainly.
         stride = block_size + HEADER
-        number, inside = divmod(block - 1, _per_chunk(stride))
+        number, inside = divmod(block - 1, self._per_chunk.get(stride) or _per_chunk(stride))
+        key = (image.key, block_size, rollover, number)
+        chunk = self._chunks.get(key)
+        if chunk is None:
+            chunk = self._chunk(image, block_size, rollover, number)
+        else:
+            self._touch(key)
         start = inside * stride
-        return self._chunk(image, block_size, rollover, number)[start : start + stride]
+        return chunk[start : start + stride]
 
     def forget(self, image: Image) -> None:
         """Drop every packet of an image that nobody asks for any more."""
@@ -70,9 +79,10 @@ class Frames:
         chunk = self._chunks.get(key)
         if chunk is None:
             chunk = self._chunks[key] = self._load(image, block_size, rollover, number)
+            self._per_chunk[block_size + HEADER] = _per_chunk(block_size + HEADER)
             self._make_room(len(chunk))
         else:
-            self._chunks.move_to_end(key)
+            self._touch(key)
         return chunk
 
     def _load(self, image: Image, block_size: int, rollover: int, number: int) -> memoryview:

@@ -5,7 +5,7 @@ The rules:
 1. The first reply is an OACK, or DATA 1 when no option was granted.  Until the client has answered it, nothing is
    sent again unasked: its request may have been forged, and every ROM repeats its own.
 2. Then a window of blocks is out (one block without RFC 7440).  An ACK of a block in it sends the window that starts
-   behind that block; an ACK of the last block of the file is the end.
+   behind that block, but goes back at most once in a round trip; an ACK of the last block of the file is the end.
 3. An ACK of anything else is ignored (RFC 1123 4.2.3.1, Sorcerer's Apprentice).  The one exception: the ACK before the
    window, when the window has been repeated at least once and a round trip ago, is the client asking for it.
 4. Without an answer the window is repeated: after a measured round trip, after twice that, then more and more slowly;
@@ -21,6 +21,7 @@ from enum import Enum
 from functools import partial
 from typing import NamedTuple
 
+from mtftpd.core.block_numbers import MAX_NUMBER, block_meant, number_on_wire
 from mtftpd.core.effects import ReportKind, Send, SendRun
 from mtftpd.core.filenames import shown
 from mtftpd.core.images import Image
@@ -96,6 +97,8 @@ MAX_REPEATS = 100
 """Of one window at the client's own asking: GRUB asks 40 times (quirk Q94)."""
 SETTLED_SECONDS = 0.5
 """After two quick repetitions the client is busy or gone, not unlucky: 1 % loss three times is 1 in 10**6."""
+CARRIED_SECONDS = 1.0
+"""A pause of seconds says little about the next block: no more of it than this is remembered."""
 LAST_REPEATS = 3
 LAST_WAITS = (0.5, 2.0)
 """Seconds between the repetitions of the last window, once the quick one had no answer (quirk Q87)."""
@@ -106,7 +109,6 @@ PROBE_ERRORS = frozenset({0, 5, 8})
 
 _SAMPLE_EVERY = 16
 """Windows between two measurements of the round trip: it changes with the load, not with every block."""
-_MAX_NUMBER = 0xFFFF
 _NEVER = -2
 """No ACK has this number, nor is it the -1 of what is no ACK."""
 
@@ -132,13 +134,6 @@ class Outcome(NamedTuple):
     linger: bool = True
 
 
-def number_on_wire(block: int, rollover: int) -> int:
-    """Return the 16-bit number of block ``block`` (from 0): after 65,535 comes ``rollover``, 0 or 1 (quirk Q95)."""
-    if block <= _MAX_NUMBER:
-        return block
-    return (block - 1) % _MAX_NUMBER + 1 if rollover else block & _MAX_NUMBER
-
-
 class Transfer:
     """One transfer.  The service calls `advance` when `awaited` arrives and the other methods for everything else.
 
@@ -148,8 +143,10 @@ class Transfer:
     __slots__ = (
         "_gap",
         "_laps",
+        "_least_wait",
         "_reply",
         "_waited",
+        "_went_back_at",
         "_window_at",
         "awaited",
         "base",
@@ -201,6 +198,8 @@ class Transfer:
         self.wait = HALF_OPEN_SECONDS
         self.retries = 0
         self._waited = 0.0
+        self._least_wait = 0.0
+        self._went_back_at = -1.0
         self.rtt = RoundTrip()
         self.retransmissions = 0
         self.resent = 0
@@ -257,7 +256,7 @@ class Transfer:
 
     def acknowledge(self, number: int, now: float) -> SendRun | None:
         """Take any ACK; returns what to send, or None if it is the end (see `outcome`) or means nothing."""
-        block = self._block(number)
+        block = block_meant(number, self.sent, self.rollover)
         if block < self.base:
             asks = block == self.base - 1 and 0 < self.retries < MAX_REPEATS
             return self._repeat_window(now) if asks and now - self.sent_at >= self.rtt.timeout() else None
@@ -267,6 +266,11 @@ class Transfer:
             self._end(Event.COMPLETE, Outcome(ReportKind.TFTP_DONE, "complete"), now)
             return None
         if block < self.sent:
+            if now - self._went_back_at < (self.rtt.smoothed or 0.0) / 2:
+                # The rest of the window that was given up asks for the same again; what it asks for is on its way.
+                self.base = block + 1
+                return None
+            self._went_back_at = now
             self.retransmissions += 1
             self.resent += self.sent - block
         return self._send_window(block + 1, now)
@@ -319,23 +323,18 @@ class Transfer:
     def _run(self, first: int, count: int) -> SendRun:
         return SendRun(self.socket, self.peer, self.image, first, count, self.block_size, self.rollover)
 
-    def _block(self, number: int) -> int:
-        """Return the newest block up to `sent` that has this number on the wire, or -1."""
-        sent = number_on_wire(self.sent, self.rollover)
-        block = self.sent - (sent - number) % (_MAX_NUMBER + 1 - self.rollover)
-        return block if block >= 0 and number_on_wire(block, self.rollover) == number else -1
-
     def _measure(self, block: int, now: float) -> None:
-        """Take the round trip of the window that is out, if this ACK says something about it.
+        """Take the round trip of the window that is out, if this ACK says something about it (RFC 6298 section 3).
 
-        RFC 6298 takes no sample of what was sent twice.  That never ends for a client that became slower than the
-        timer, so such a sample is taken, but cut to four time-outs: it cannot be poisoned by a pause either.
+        What was sent twice is no sample; until there is one, the wait stays as long as it had become.  A client that
+        got slower than the timer is measured that way, a loss here and there is not mistaken for it.
         """
         if self.retries:
-            self.rtt.sample(min(now - self._window_at, 4 * self.rtt.timeout()))
+            self._least_wait = min(self.wait, CARRIED_SECONDS)
             self._gap = 1
-        elif block == self.sent and not self.repeats:
+        elif not self.repeats and (block == self.sent or self.sent_at > self._went_back_at):
             self.rtt.sample(now - self.sent_at)
+            self._least_wait = 0.0
             self._gap = min(2 * self._gap, _SAMPLE_EVERY)
         self.repeats = 0
 
@@ -344,7 +343,7 @@ class Transfer:
         self.sent = min(first + self.window - 1, self.last)
         self.sent_at = now
         self.retries = 0
-        self.wait = min(self.rtt.timeout(), self.longest_wait)
+        self.wait = min(max(self.rtt.timeout(), self._least_wait), self.longest_wait)
         self._move(Event.TAIL if self.sent == self.last else Event.NEXT)
         self._count_laps()
         return self._run(first, self.sent - first + 1)
@@ -353,7 +352,7 @@ class Transfer:
         """Work out how many ACKs in a row need no thought: none ends the file, rolls the number over or is measured."""
         number = number_on_wire(self.sent, self.rollover)
         until_last = (self.last - 1 - self.sent) // self.window
-        until_rollover = (_MAX_NUMBER - number) // self.window
+        until_rollover = (MAX_NUMBER - number) // self.window
         self._laps = max(0, min(self._gap, until_last, until_rollover))
         self.awaited = number if self._laps else _NEVER
 

@@ -16,7 +16,8 @@ from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
 from mtftpd.core.mtftp_service import MtftpService, MtftpStatistics
 from mtftpd.core.settings import Catalogue, Settings
-from mtftpd.core.tftp_service import TftpService, TftpStatistics
+from mtftpd.core.tftp_reports import TftpStatistics
+from mtftpd.core.tftp_service import TftpService
 from mtftpd.wire.datagram import Datagram
 
 

@@ -84,7 +84,7 @@ class Pace:
     def received(self) -> int:
         """Return the datagrams that the server has read in its life."""
         self._socket.sendall(b'{"command": "status"}\n')
-        return int(json.loads(self._answers.readline())["loop"]["datagrams_in"])
+        return int(json.loads(self._answers.readline())["traffic"]["received"])
 
     def wait(self, sent: int) -> None:
         """Return when all that was ``sent`` is read; a server that stands still is an error."""

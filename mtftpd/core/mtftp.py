@@ -92,7 +92,7 @@ class Session:
                     state.deserted_at = inf
                     self.deadline = state.pacer.deadline
                 return self._ignore(source, f"block {state.block} of {state.run.blocks}")
-            case Quiet():
+            case _:
                 self._totals.ignored += 1
                 return (Drop(DropReason.QUIET, source),)
 

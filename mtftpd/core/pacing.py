@@ -1,7 +1,7 @@
 """How fast blocks leave when nobody acknowledges them: at half the speed that a real master kept up with.
 
 A burst is for timers that are too coarse for the rate, never for speed.  Only a pass whose master answered in less
-than half a millisecond gets one at all: the slower a ROM, the more surely it sees one block at a time.
+than a quarter of a millisecond gets one at all: the slower a ROM, the more surely it sees one block at a time.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ class Server:
         self._machinery = machinery
         self._reloader = reloader
         self._started = time.monotonic()
+        self._capture_failed = False
         # Made here and not when running, so that a socket that is taken is told before the server says it is ready.
         self._control = Control(control, self.commands()) if control is not None else None
 
@@ -117,8 +118,15 @@ class Server:
         while True:
             await trio.sleep(LOOK_SECONDS)
             self._reloader.watch()
-            if self._machinery.capture is not None:
-                self._machinery.capture.flush()
+            self._flush_capture()
+
+    def _flush_capture(self) -> None:
+        capture = self._machinery.capture
+        if capture is not None and not self._capture_failed:
+            capture.flush()
+            self._capture_failed = bool(capture.failure)
+            if self._capture_failed:
+                say(logging.ERROR, "capture-ended", text=f"the capture cannot be written: {capture.failure}")
 
     def _status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         statistics = self._machinery.service.statistics()

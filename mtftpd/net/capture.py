@@ -5,6 +5,7 @@ Written where datagrams pass the sockets, so headers are made up: IPv4 and UDP w
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Final
@@ -50,7 +51,8 @@ class Capture:
     def close(self) -> None:
         """Write what is left and close the file."""
         self.flush()
-        self._file.close()
+        with contextlib.suppress(OSError):  # The disk is still full: ``failure`` has said so.
+            self._file.close()
 
     def _write(self, block: bytes) -> None:
         if self.failure:

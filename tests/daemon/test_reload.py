@@ -1,0 +1,170 @@
+"""A reload is taken whole or not at all; files that change get a group of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from mtftpd.core.effects import Effects, SendRun, Service
+from mtftpd.core.service import BootService
+from mtftpd.core.settings import Link
+from mtftpd.daemon.assembly import assemble
+from mtftpd.daemon.config import Sources, load
+from mtftpd.daemon.group_store import GroupStore
+from mtftpd.daemon.reload import Parts, Reloader
+from mtftpd.net.images import ImageStore
+from mtftpd.wire.datagram import Datagram, Endpoint
+
+LINK = Link("eth9", 9, IPv4Address("10.0.0.1"), IPv4Network("10.0.0.0/24"))
+
+
+@dataclass
+class Running:
+    """A real service behind a reloader, without sockets: ``performed`` is what would have been sent."""
+
+    file: Path
+    store: ImageStore
+    service: BootService
+    reloader: Reloader
+    groups: GroupStore
+    performed: list[Effects] = field(default_factory=list)
+
+    def write(self, text: str) -> None:
+        self.file.write_text(f'root = "{self.store.root}"\ngroup = "239.1.1.1"\n{text}')
+
+    def group_of(self, name: str) -> str | None:
+        binding = self.service.groups.for_image(self.service.catalogue.paths[name])
+        return str(binding.group) if binding else None
+
+
+@pytest.fixture
+def running(tmp_path: Path, root: Path) -> Iterator[Running]:
+    file = tmp_path / "m.toml"
+    store = ImageStore(root)
+    file.write_text(f'root = "{root}"\ngroup = "239.1.1.1"\n[image]\nnbp = "nbp"\n')
+    sources = Sources(config=file)
+    assembly = assemble(load(sources), LINK, store)
+    service = BootService(assembly.settings, assembly.catalogue)
+    groups = GroupStore(tmp_path / "state")
+    performed: list[Effects] = []
+    reloader = Reloader(sources, assembly, Parts(service, store, groups, performed.append))
+    yield Running(file, store, service, reloader, groups, performed)
+    store.close()
+
+
+def test_takes_a_new_image_and_keeps_the_group_of_the_old_one(running: Running) -> None:
+    before = running.group_of("nbp")
+    running.write('ttl = 1\n[image]\nother = "other"\nnbp = "nbp"\n')
+    assert running.reloader.reload()
+    assert running.group_of("nbp") == before == "239.1.1.1:1799"
+    assert running.group_of("other") == "239.1.1.2:1799"
+    assert set(running.groups.load().values()) == {IPv4Address("239.1.1.1"), IPv4Address("239.1.1.2")}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gruop = 1\n", "m.toml:3: unknown key gruop; did you mean group?"),
+        ("ttl = 0\n", "--ttl 0 (from"),
+        ("[image]\nnbp = 'missing'\n", "--image nbp=missing (from"),
+        ("server-port = 1600\n", "--server-port 1600 (from"),
+        ("mode = 'tftp'\n", "--mode tftp (from"),
+        ("[ports]\ntftp = 6969\n", "ports: cannot change while the server runs; restart it"),
+        ("mode = 'dhcp'\nrange = '192.168.0.1-192.168.0.9'\n", "192.168.0.1 is not in 10.0.0.0/24"),
+        ("[", "is not valid TOML"),
+    ],
+)
+def test_an_error_keeps_everything_as_it_was(
+    running: Running, text: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = (running.service.settings, running.service.catalogue, running.reloader.assembly)
+    running.write(text)
+    assert not running.reloader.reload()
+    assert (running.service.settings, running.service.catalogue, running.reloader.assembly) == before
+    assert running.performed == []
+    assert message in caplog.text
+    assert "(the old configuration stays in force)" in caplog.text
+    running.write('[image]\nnbp = "nbp"\n')
+    assert running.reloader.reload()
+
+
+def test_a_base_that_cannot_carry_groups_leaves_the_images_open(running: Running) -> None:
+    image = running.service.catalogue.paths["nbp"]
+    running.file.write_text(f'root = "{running.store.root}"\ngroup = "239.0.0.1"\n[image]\nnbp = "other"\n')
+    assert not running.reloader.reload()
+    assert running.service.catalogue.paths["nbp"] is image
+    content = bytearray(image.size)
+    running.store.read(image, [memoryview(content)], 0)
+    assert content == b"n" * 1000
+
+
+def replace(running: Running, name: str, content: bytes) -> None:
+    fresh = Path(running.store.root, "fresh")
+    fresh.write_bytes(content)
+    fresh.replace(Path(running.store.root, name))
+
+
+def test_a_replaced_file_gets_a_group_once_it_has_settled(running: Running) -> None:
+    old = running.service.catalogue.paths["nbp"]
+    running.reloader.watch()
+    replace(running, "nbp", b"new")
+    running.reloader.watch()
+    assert running.service.catalogue.paths["nbp"] is old
+    running.reloader.watch()
+    new = running.service.catalogue.paths["nbp"]
+    assert (new.size, old.size) == (3, 1000)
+    assert running.group_of("nbp") == "239.1.1.2:1799"
+    assert len(running.performed) == 1
+    running.reloader.watch()
+    assert len(running.performed) == 1
+
+
+def test_a_file_that_is_being_copied_is_not_taken_before_it_is_complete(running: Running) -> None:
+    path = Path(running.store.root, "nbp")
+    for size in range(1, 5):
+        path.write_bytes(b"x" * size)
+        os.utime(path, ns=(size, size))
+        running.reloader.watch()
+    assert running.performed == []
+    running.reloader.watch()
+    assert running.service.catalogue.paths["nbp"].size == 4
+
+
+def test_a_file_that_went_away_is_told_once(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    old = running.service.catalogue.paths["nbp"]
+    Path(running.store.root, "nbp").unlink()
+    for _ in range(5):
+        running.reloader.watch()
+    assert caplog.text.count("the images that were open stay in force") == 1
+    assert running.service.catalogue.paths["nbp"] is old
+    replace(running, "nbp", b"back again")
+    for _ in range(3):
+        running.reloader.watch()
+    assert running.service.catalogue.paths["nbp"].size == 10
+
+
+def test_a_full_disk_does_not_stop_a_reload(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    (running.file.parent / "state" / "groups.json").mkdir()
+    running.write('[image]\nother = "other"\n')
+    assert running.reloader.reload()
+    assert "groups.json cannot be written" in caplog.text
+
+
+def test_a_running_transfer_is_untouched_by_a_reload(running: Running) -> None:
+    client, server = Endpoint("10.0.0.9", 2070), Endpoint("10.0.0.1", 69)
+    effects = running.service.receive(Datagram(Service.TFTP, client, server, b"\0\1nbp\0octet\0"), 1.0)
+    (first,) = [effect for effect in effects if isinstance(effect, SendRun)]
+    running.write('[image]\nother = "other"\n')
+    assert running.reloader.reload()
+    assert not [effect for effects in running.performed for effect in effects if isinstance(effect, SendRun)]
+    effects = running.service.receive(Datagram(first.socket, client, server, b"\0\4\0\1"), 1.1)
+    (second,) = [effect for effect in effects if isinstance(effect, SendRun)]
+    assert second == first._replace(first_block=2)
+    content = bytearray(488)
+    running.store.read(second.image, [memoryview(content)], 512)
+    assert content == b"n" * 488

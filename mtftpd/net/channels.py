@@ -25,8 +25,9 @@ from mtftpd.wire.datagram import Datagram, Endpoint
 
 MAX_REQUEST: Final = 4_096
 """Octets read from a service socket: DHCP over Ethernet has at most 1,472, a read request 512 (RFC 2347)."""
-MAX_ANSWER: Final = 1_024
-"""Octets read from the socket of a transfer: an ACK has 4, the text of an ERROR seldom 100."""
+MAX_ANSWER: Final = 476
+"""Octets read from the socket of a transfer: an ACK has 4, an ERROR seldom 100, the rest of a longer text is not
+missed.  With the head of a bytes object this is the largest buffer that Python takes from its own pools."""
 DESCRIPTORS: Final = 8_192
 """The core has at most 5,000 transfers with a socket each; files, the journal and the rest fit into what is left."""
 LOOPBACK_INDEX: Final = 1

@@ -331,6 +331,22 @@ def test_a_renewal_with_a_server_identifier_is_a_renewal() -> None:
     assert (ack.type, ack.send.destination) == (MessageType.ACK, (str(given), 68))
 
 
+def test_a_renewal_that_names_us_is_for_the_address_in_ciaddr() -> None:
+    node = Lab().node()
+    node.boot()
+    assert node.ask(REQUEST, {54: SERVER.packed}, ciaddr=FIRST + 9).type == MessageType.NAK
+
+
+def test_ciaddr_beside_option_50_is_nonsense() -> None:
+    """Quirk Q47."""
+    node = Lab().node()
+    given = node.discover().message.yiaddr
+    for options in ({50: given.packed, 54: SERVER.packed}, {50: given.packed}):
+        ack = node.ask(REQUEST, options, ciaddr=FIRST + 9)
+        assert (ack.type, ack.message.yiaddr) == (MessageType.ACK, given)
+        assert (ack.send.destination, ack.send.hardware) == ((str(given), 68), HardwareAddress(1, MAC))
+
+
 def test_a_renewal_survives_a_restart_that_lost_the_lease() -> None:
     lab = Lab()
     system = lab.node(SYSTEM).message(REQUEST, ciaddr=FIRST + 7)

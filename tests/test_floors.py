@@ -24,7 +24,7 @@ NEVER = [("core", "rom"), ("rom", "core"), ("conformance", "core"), ("rom", "net
 
 PURE = ("wire", "quirks", "core", "rom", "errors")
 ALLOWED_IN_PURE = {
-    "__future__", "abc", "bisect", "collections", "construct", "dataclasses", "enum", "functools", "hashlib", "heapq",
+    "__future__", "abc", "bisect", "collections", "construct", "copy", "dataclasses", "enum", "functools", "hashlib", "heapq",
     "io", "ipaddress", "itertools", "math", "mtftpd", "operator", "re", "string", "struct", "types", "typing",
     "urllib.parse", "uuid",
 }  # fmt: skip

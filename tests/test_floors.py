@@ -24,8 +24,8 @@ NEVER = [("core", "rom"), ("rom", "core"), ("conformance", "core"), ("rom", "net
 
 PURE = ("wire", "quirks", "core", "rom", "errors")
 ALLOWED_IN_PURE = {
-    "__future__", "abc", "bisect", "collections", "construct", "copy", "dataclasses", "enum", "functools", "hashlib", "heapq",
-    "io", "ipaddress", "itertools", "math", "mtftpd", "operator", "re", "string", "struct", "types", "typing",
+    "__future__", "abc", "bisect", "collections", "construct", "copy", "dataclasses", "enum", "functools", "hashlib",
+    "heapq", "io", "ipaddress", "itertools", "math", "mtftpd", "operator", "re", "string", "struct", "types", "typing",
     "urllib.parse", "uuid",
 }  # fmt: skip
 """Nothing that has a clock, a socket, a file, a log or chance in it."""

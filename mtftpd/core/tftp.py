@@ -112,6 +112,9 @@ _SAMPLE_EVERY = 16
 _NEVER = -2
 """No ACK has this number, nor is it the -1 of what is no ACK."""
 
+_UNMEASURED = RoundTrip()
+"""Shared by all transfers before their first sample."""
+
 _new_run = partial(tuple.__new__, SendRun)
 """`SendRun` from a tuple of all its fields: 0.15 us instead of 0.27 us, once per ACK."""
 
@@ -200,7 +203,7 @@ class Transfer:
         self._waited = 0.0
         self._least_wait = 0.0
         self._went_back_at = -1.0
-        self.rtt = RoundTrip()
+        self.rtt = _UNMEASURED
         self.retransmissions = 0
         self.resent = 0
         # The ACK that advance() may be called for, how many of those may follow one another, and how many next time.
@@ -333,6 +336,8 @@ class Transfer:
             self._least_wait = min(self.wait, CARRIED_SECONDS)
             self._gap = 1
         elif not self.repeats and (block == self.sent or self.sent_at > self._went_back_at):
+            if self.rtt is _UNMEASURED:
+                self.rtt = RoundTrip()
             self.rtt.sample(now - self.sent_at)
             self._least_wait = 0.0
             self._gap = min(2 * self._gap, _SAMPLE_EVERY)

@@ -1,6 +1,6 @@
 """Which transfers exist: by socket, by client, by age; how many there may be; which image is in use.
 
-It decides nothing about the protocol.  All dictionaries keep their order, so the oldest entry is the first one.
+It decides nothing about the protocol.  Everything is kept in the order of entry, so the oldest is the first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_TRANSFERS = 4_000
 MAX_OF_ADDRESS = 512
 """Not ended, of one address: a client behind address translation is many, a ROM has one or two."""
 MAX_HALF_OPEN = 2_000
-"""2,000 * 1 KB are 2 MB.  At a flood of 10,000 forged requests a second an honest client has 200 ms to answer."""
+"""2,000 * 1 KB, and 0.2 KB of the client's address, are 2.4 MB.  At a flood of 10,000 forged requests a second an honest client has 200 ms to answer."""
 MAX_LINGERING = 1_000
 """Over, socket still open: 1,000 descriptors, 1.5 MB; at 200 ends a second each lingers its 5 s."""
 
@@ -29,9 +29,10 @@ class Register:
         self.transfers: dict[int, Transfer] = {}
         """By socket, the lingering ones included."""
         self.half_open: dict[int, Transfer] = {}
+        """In the order of their deadlines, so that a forged request costs no timer."""
         self.lingering: dict[int, Transfer] = {}
         self._newest: dict[Endpoint, Transfer] = {}
-        self._of_address: dict[str, dict[int, Transfer]] = {}
+        self._of_address: dict[str, list[Transfer]] = {}
         self._borrowed: dict[int, int] = {}
         self._next = FIRST_TRANSFER
 
@@ -45,7 +46,19 @@ class Register:
         self.transfers[transfer.socket] = transfer
         self.half_open[transfer.socket] = transfer
         self._newest[transfer.peer] = transfer
-        self._of_address.setdefault(transfer.peer.address, {})[transfer.socket] = transfer
+        siblings = self._of_address.get(transfer.peer.address)
+        if siblings is None:
+            self._of_address[transfer.peer.address] = [transfer]
+        else:
+            siblings.append(transfer)
+
+    def asked_again(self, transfer: Transfer) -> None:
+        """Note that a half-open transfer gets more time from now on."""
+        self.half_open[transfer.socket] = self.half_open.pop(transfer.socket)
+
+    def oldest_half_open(self) -> Transfer | None:
+        """Return the half-open transfer whose time is over first."""
+        return next(iter(self.half_open.values()), None)
 
     def answered(self, transfer: Transfer) -> None:
         """Note that the client has answered the first reply, or that there is nothing to answer any more."""
@@ -55,7 +68,7 @@ class Register:
         """Move a transfer that is over to the lingering ones."""
         self.answered(transfer)
         siblings = self._of_address[transfer.peer.address]
-        del siblings[transfer.socket]
+        siblings.remove(transfer)
         if not siblings:
             del self._of_address[transfer.peer.address]
         self.lingering[transfer.socket] = transfer
@@ -73,20 +86,21 @@ class Register:
 
     def newest_of_address(self, address: str) -> Transfer | None:
         """Return the newest transfer of this address that has not ended."""
-        return next(reversed(self._of_address.get(address, {}).values()), None)
+        siblings = self._of_address.get(address)
+        return siblings[-1] if siblings else None
 
     def to_evict(self, address: str) -> Transfer | None:
         """Return the half-open transfer that must go before ``address`` gets another one, if one must."""
-        siblings = self._of_address.get(address, {})
+        siblings = self._of_address.get(address, ())
         if len(siblings) >= MAX_OF_ADDRESS:
-            return next((transfer for transfer in siblings.values() if transfer.half_open), None)
+            return next((transfer for transfer in siblings if transfer.half_open), None)
         if len(self.half_open) >= MAX_HALF_OPEN or self._running() >= MAX_TRANSFERS:
-            return next(iter(self.half_open.values()), None)
+            return self.oldest_half_open()
         return None
 
     def has_room(self, address: str) -> bool:
         """Return whether one more transfer of ``address`` may start."""
-        return self._running() < MAX_TRANSFERS and len(self._of_address.get(address, {})) < MAX_OF_ADDRESS
+        return self._running() < MAX_TRANSFERS and len(self._of_address.get(address, ())) < MAX_OF_ADDRESS
 
     def surplus(self) -> Transfer | None:
         """Return the lingering transfer that must be closed early, if one must."""

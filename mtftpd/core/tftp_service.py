@@ -94,11 +94,17 @@ class TftpService:
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is wanted next."""
-        return self._deadlines.next()
+        earliest = self._deadlines.next()
+        unanswered = self._register.oldest_half_open()
+        if unanswered is None:
+            return earliest
+        return unanswered.deadline if earliest is None else min(earliest, unanswered.deadline)
 
     def tick(self, now: float) -> Effects:
         """Repeat what was not answered in time, close what has lingered."""
         effects: list[Effect] = []
+        while (transfer := self._register.oldest_half_open()) is not None and transfer.deadline <= now:
+            effects += self._went_on(transfer, transfer.timeout(now), now)
         for socket in self._deadlines.due(now):
             transfer = self._transfers.get(socket)
             if transfer is None:
@@ -202,9 +208,8 @@ class TftpService:
         if transfer.half_open:
             if transfer.state is State.OFFERED and transfer.repeats >= PLAIN_AFTER_REPEATS:
                 return None
-            effect = transfer.repeat_first_reply(now)
-            self._deadlines.set(transfer.socket, transfer.deadline)
-            return (effect,)
+            self._register.asked_again(transfer)
+            return (transfer.repeat_first_reply(now),)
         if now - transfer.progress_at < RESTART_SECONDS:
             return (Drop(DropReason.DUPLICATE_REQUEST, transfer.peer, transfer.name),)
         return None
@@ -260,7 +265,6 @@ class TftpService:
     def _begin(self, asked: Asked, image: Image, granted: Granted, now: float) -> Effects:
         transfer = Transfer(self._register.take_socket(), asked, image, granted, now)
         self._register.add(transfer)
-        self._deadlines.set(transfer.socket, transfer.deadline)
         return (OpenTransfer(transfer.socket), transfer.first_reply(), start_report(transfer))
 
     def _from_stranger(self, socket: int, source: Endpoint, data: bytes) -> Effects:

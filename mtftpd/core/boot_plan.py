@@ -2,7 +2,8 @@
 
 A URI goes to iPXE alone, and an http one to HTTP boot; every other client is told the path in it.  The word SERVER
 as the host of a URI stands for our address.  Tags 1-5 go only to clients that may have Intel's MTFTP code, and never
-without tag 6: EDK2 discards an offer that has 1-5 alone, EDK1 one that has tag 6 = 8 without a discovery group.
+without tag 6: EDK2 discards an offer that has 1-5 alone.  Whoever may be Intel's reads tag 6 = 10, with or without
+1-5, since EDK1 discards an offer with tag 6 = 8 and no discovery group; all others read 8.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ X64_TWINS = {7: 9, 9: 7}
 """x64 EFI: RFC 4578 as printed says 9, its erratum and nearly all firmware 7 (quirk Q20)."""
 
 DIRECT = DiscoveryControl.USE_BOOT_FILE
-DIRECT_MULTICAST = DiscoveryControl.USE_BOOT_FILE | DiscoveryControl.NO_MULTICAST
+DIRECT_NO_MULTICAST = DiscoveryControl.USE_BOOT_FILE | DiscoveryControl.NO_MULTICAST
 MENU_CONTROL = DiscoveryControl.NO_BROADCAST | DiscoveryControl.NO_MULTICAST
 
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/:]*)(?P<port>(:\d+)?)/(?P<path>.*)", re.DOTALL)
@@ -124,7 +125,7 @@ class Planner:
         for item in boot.menu.items if boot.menu is not None else ():
             if item.type != BOOTSTRAP:
                 self._by_type[item.type] = parse_boot_file(item.boot_file, server) if item.boot_file else None
-        self._plans: dict[tuple[BootFile, ClientKind, bool, bool], BootPlan | None] = {}
+        self._plans: dict[tuple[BootFile, ClientKind, bool, bool, bool], BootPlan | None] = {}
 
     def plan(self, client: Client) -> BootPlan | None:
         """Return what ``client`` boots; None when it has no boot file here, or only one that it cannot read."""
@@ -141,7 +142,7 @@ class Planner:
         plan = self._plan(client, self._by_type[item.type] or self._file_for(client.architecture))
         if plan is None:
             return None
-        return replace(plan, option_43=pxe.build(replace(_direct(plan.binding), boot_item=item)))
+        return replace(plan, option_43=pxe.build(replace(_direct(client, plan.binding), boot_item=item)))
 
     def _file_for(self, architecture: int) -> BootFile | None:
         for number in (architecture, X64_TWINS.get(architecture, architecture)):
@@ -152,7 +153,7 @@ class Planner:
     def _plan(self, client: Client, boot_file: BootFile | None) -> BootPlan | None:
         if boot_file is None:
             return None
-        key = (boot_file, client.kind, client.is_ipxe, client.may_do_mtftp)
+        key = (boot_file, client.kind, client.is_ipxe, client.may_be_intel, client.may_do_mtftp)
         if key not in self._plans:
             self._plans[key] = self._make(client, boot_file)
         return self._plans[key]
@@ -167,7 +168,7 @@ class Planner:
         if client.is_ipxe and boot_file.scheme == "mtftp" and self._groups.ipxe is not None:
             group = str(self._groups.ipxe.group)
         file = boot_file.uri if client.is_ipxe and boot_file.uri else boot_file.name
-        option_43 = pxe.build(_direct(binding)) if client.kind is ClientKind.PXE else b""
+        option_43 = pxe.build(_direct(client, binding)) if client.kind is ClientKind.PXE else b""
         return BootPlan(file, boot_file.name, binding, group, option_43)
 
     def _binding(self, name: str) -> Binding | None:
@@ -175,10 +176,10 @@ class Planner:
         return self._groups.for_image(image) if image is not None else None
 
 
-def _direct(binding: Binding | None) -> PxeOptions:
-    """Return the sub-options that boot the file without menu or discovery: `06 01 0A` and tags 1-5, or `06 01 08`."""
+def _direct(client: Client, binding: Binding | None) -> PxeOptions:
+    """Return the sub-options that boot the file without menu or discovery."""
     if binding is None:
-        return PxeOptions(discovery_control=DIRECT)
+        return PxeOptions(discovery_control=DIRECT_NO_MULTICAST if client.may_be_intel else DIRECT)
     tags = pxe.MtftpTags(
         group=IPv4Address(binding.group.address),
         client_port=binding.group.port,
@@ -186,4 +187,4 @@ def _direct(binding: Binding | None) -> PxeOptions:
         timeout=binding.seconds,
         delay=binding.seconds,
     )
-    return PxeOptions(discovery_control=DIRECT_MULTICAST, mtftp=tags)
+    return PxeOptions(discovery_control=DIRECT_NO_MULTICAST, mtftp=tags)

@@ -58,14 +58,15 @@ class Client:
         return is_ethernet(self.hardware)
 
     @property
+    def may_be_intel(self) -> bool:
+        """Whether it may be a ROM with Intel's base code."""
+        has_platform = self.kind is ClientKind.PXE and self.architecture in MTFTP_ARCHITECTURES
+        return has_platform and not (self.is_ipxe or self.is_edk2)
+
+    @property
     def may_do_mtftp(self) -> bool:
-        """Whether it may be told of a multicast group: only a ROM of its own segment that may have the code for it."""
-        return (
-            self.kind is ClientKind.PXE
-            and self.architecture in MTFTP_ARCHITECTURES
-            and self.is_ethernet
-            and not (self.is_ipxe or self.is_edk2 or self.is_relayed)
-        )
+        """Whether it may be told of a multicast group: it may have the code, and is on an Ethernet of ours."""
+        return self.may_be_intel and self.is_ethernet and not self.is_relayed
 
 
 def is_ethernet(hardware: HardwareAddress) -> bool:

@@ -96,16 +96,16 @@ def test_an_image_has_a_group_under_every_name() -> None:
 def test_a_file_that_is_no_image_goes_by_unicast() -> None:
     found = plan(Boot("other/file"), BIOS_ROM)
     assert (found.file, found.binding, found.group, found.blocks) == ("other/file", None, "", None)
-    assert found.option_43.hex() == "060108ff"
+    assert found.option_43.hex() == "06010aff"
 
 
 def test_an_image_without_a_group_goes_by_unicast() -> None:
     large = Image(3, "large", MAX_MTFTP_SIZE + 1, "33" * 32)
     found = plan(Boot(), BIOS_ROM, Catalogue((large,), {"large": large}))
-    assert (found.file, found.binding, found.option_43.hex()) == ("large", None, "060108ff")
+    assert (found.file, found.binding, found.option_43.hex()) == ("large", None, "06010aff")
     unicast = replace(DHCP, multicast=Multicast())
     assert planner(Boot(), ONE_IMAGE, unicast).plan(client(BIOS_ROM)) == BootPlan(
-        "nbp", "nbp", None, "", bytes.fromhex("060108ff")
+        "nbp", "nbp", None, "", bytes.fromhex("06010aff")
     )
 
 

@@ -141,6 +141,8 @@ def parse_untrusted(data: bytes, *, verify: bool = True) -> Packet:
         raise Malformed(f"an IGMP message is longer than {MAX_SIZE} octets", MAX_SIZE)
     if data and data[0] not in _TYPES:
         raise Malformed(f"{data[0]:#04x} is not a type of IGMP", 0)
+    if data[:1] == b"\x11" and 8 < len(data) < 12:
+        raise Malformed("an IGMP query has 8 octets, or 12 and more", len(data))
     layout = schema_of(data)
     parsed = schema.parse(layout, data, "IGMP message")
     if verify and internet_checksum(data):
@@ -166,23 +168,27 @@ def _addresses(octets: list[bytes]) -> tuple[IPv4Address, ...]:
 
 def build(packet: Packet) -> bytes:
     """Return the octets with their checksum; raises ValueError for a field that does not fit."""
-    match packet:
-        case Message(kind, group, max_response):
-            if kind not in _TYPES or kind == Type.REPORT_V3:
-                raise ValueError(f"a message of version 1 or 2 cannot have type {kind}")
-            octets = bytes((kind, _octet(max_response), 0, 0)) + group.packed
-        case Query(group, code, suppress, robustness, interval, sources):
-            if not 0 <= robustness <= 7:
-                raise ValueError("the robustness does not fit 3 bits")
-            flags = suppress << 3 | robustness
-            octets = bytes((Type.QUERY, _octet(code), 0, 0)) + group.packed + bytes((flags, _octet(interval)))
-            octets += _counted(sources)
-        case Report(records):
-            octets = bytes((Type.REPORT_V3, 0, 0, 0, 0, 0)) + len(records).to_bytes(2, "big")
-            octets += b"".join(_build_record(record) for record in records)
+    if isinstance(packet, Report):
+        records = b"".join(_build_record(record) for record in packet.records)
+        octets = bytes((Type.REPORT_V3, 0, 0, 0, 0, 0)) + len(packet.records).to_bytes(2, "big") + records
+    else:
+        octets = _build_message(packet) if isinstance(packet, Message) else _build_query(packet)
     if len(octets) > MAX_SIZE:
         raise ValueError(f"an IGMP message cannot have {len(octets)} octets")
     return octets[:2] + internet_checksum(octets).to_bytes(2, "big") + octets[4:]
+
+
+def _build_message(message: Message) -> bytes:
+    if message.type not in _TYPES or message.type == Type.REPORT_V3:
+        raise ValueError(f"a message of version 1 or 2 cannot have type {message.type}")
+    return bytes((message.type, _octet(message.max_response), 0, 0)) + message.group.packed
+
+
+def _build_query(query: Query) -> bytes:
+    if not 0 <= query.robustness <= 7:
+        raise ValueError("the robustness does not fit 3 bits")
+    head = bytes((Type.QUERY, _octet(query.max_response_code), 0, 0)) + query.group.packed
+    return head + bytes((query.suppress << 3 | query.robustness, _octet(query.interval_code))) + _counted(query.sources)
 
 
 def seconds_of(code: int) -> int:

@@ -100,6 +100,11 @@ class ImageMemory:
     def __init__(self) -> None:
         self._octets = bytearray()
 
+    @property
+    def size(self) -> int:
+        """How far it has been written to, in octets; there may be holes."""
+        return len(self._octets)
+
     def write(self, offset: int, packet: bytes) -> None:
         """Store the payload of ``packet`` at ``offset``."""
         octets = self._octets

@@ -338,7 +338,8 @@ class Transfer:
         elif not self.repeats and (block == self.sent or self.sent_at > self._went_back_at):
             if self.rtt is _UNMEASURED:
                 self.rtt = RoundTrip()
-            self.rtt.sample(now - self.sent_at)
+            # A shell that takes the time once for many packets may be a little behind.
+            self.rtt.sample(max(0.0, now - self.sent_at))
             self._least_wait = 0.0
             self._gap = min(2 * self._gap, _SAMPLE_EVERY)
         self.repeats = 0

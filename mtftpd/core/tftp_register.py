@@ -17,7 +17,9 @@ MAX_TRANSFERS = 4_000
 MAX_OF_ADDRESS = 512
 """Not ended, of one address: a client behind address translation is many, a ROM has one or two."""
 MAX_HALF_OPEN = 2_000
-"""2,000 * 1 KB, and 0.2 KB of the client's address, are 2.4 MB.  At a flood of 10,000 forged requests a second an honest client has 200 ms to answer."""
+"""2,000 * 1 KB, and 0.2 KB of each client's address, are 2.4 MB.  At a flood of 10,000 forged requests a second an
+honest client has 200 ms to answer.
+"""
 MAX_LINGERING = 1_000
 """Over, socket still open: 1,000 descriptors, 1.5 MB; at 200 ends a second each lingers its 5 s."""
 

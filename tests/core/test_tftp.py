@@ -158,6 +158,12 @@ def test_timer_is_a_few_round_trips() -> None:
     assert machine.wait == FLOOR
 
 
+def test_round_trip_is_never_negative() -> None:
+    machine = transfer()
+    machine.acknowledge(0, -0.001)
+    assert machine.rtt.smoothed == 0.0
+
+
 def test_repeated_first_reply_is_no_sample() -> None:
     machine = transfer()
     machine.repeat_first_reply(3.0)

@@ -53,9 +53,7 @@ class TftpService:
     """The TFTP server; ``offered`` tells which boot file DHCP offered to an address."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue, offered: Callable[[str], str | None]) -> None:
-        self._settings = settings
-        self._catalogue = catalogue
-        self._catalogued = frozenset(image.key for image in catalogue.images)
+        self._configure(settings, catalogue)
         self._offered = offered
         self._register = Register()
         self._transfers = self._register.transfers
@@ -127,15 +125,20 @@ class TftpService:
 
     def reconfigure(self, settings: Settings, catalogue: Catalogue, now: float) -> Effects:
         """Serve new requests from ``catalogue``; transfers go on with the image that they started with."""
-        self._settings = settings
-        self._catalogue = catalogue
-        self._catalogued = frozenset(image.key for image in catalogue.images)
+        self._configure(settings, catalogue)
         return ()
 
     def statistics(self) -> TftpStatistics:
         """Return a snapshot."""
         register = self._register
         return self._tally.statistics(register.running(), len(register.half_open), len(register.lingering))
+
+    def _configure(self, settings: Settings, catalogue: Catalogue) -> None:
+        link = settings.link
+        self._settings = settings
+        self._broadcasts = {"255.255.255.255", str(link.network.broadcast_address)} - {str(link.address)}
+        self._catalogue = catalogue
+        self._catalogued = frozenset(image.key for image in catalogue.images)
 
     # Requests
 
@@ -163,10 +166,8 @@ class TftpService:
         source, destination = datagram.source, datagram.destination
         if not self._settings.serves(source.address):
             return DropReason.OFF_LINK
-        link = self._settings.link
-        broadcast = {"255.255.255.255", str(link.network.broadcast_address)} - {str(link.address)}
         # A reply to port 0 cannot be sent; one to a broadcast request would come from an address not asked (Q68).
-        return DropReason.NOT_FOR_US if source.port == 0 or destination.address in broadcast else None
+        return DropReason.NOT_FOR_US if source.port == 0 or destination.address in self._broadcasts else None
 
     def _on_read_request(self, request: Request, peer: Endpoint, fingerprint: int, now: float) -> Effects:
         before = self._register.of_peer(peer)

@@ -8,21 +8,17 @@ from ipaddress import IPv4Address
 import pytest
 
 from mtftpd.core.effects import DropReason, ReportKind
-from mtftpd.core.leases import OFFER_HOLD_SECONDS
 from mtftpd.core.settings import Boot, Menu, MenuItem
 from mtftpd.wire.bootp import BOOTREPLY, BROADCAST_FLAG, MessageType
-from mtftpd.wire.datagram import Endpoint, HardwareAddress
-from mtftpd.wire.options import Options
+from mtftpd.wire.datagram import HardwareAddress
 from tests.core.dhcp_lab import (
     BIOS_ROM,
     DHCP,
-    FAR,
     HTTP,
     IPXE,
     MAC,
     ONE_IMAGE,
     OVMF,
-    PROXY,
     SERVER,
     SYSTEM,
     TWO_IMAGES,
@@ -33,17 +29,12 @@ from tests.core.dhcp_lab import (
     answer,
     option,
     reason,
-    told,
     with_addressing,
     with_boot,
 )
 
 DISCOVER, REQUEST, INFORM = MessageType.DISCOVER, MessageType.REQUEST, MessageType.INFORM
-OTHER_SERVER = option("10.0.0.2")
-TO_US = Endpoint(str(SERVER), 67)
 FIRST = IPv4Address("10.0.0.100")
-RELAY = IPv4Address("172.16.5.1")
-BEHIND_RELAY = with_addressing(DHCP, first=FAR.network_address + 50, last=FAR.network_address + 59)
 
 MTFTP_43 = bytes.fromhex("06010a 0104ef010101 02020707 03020606 040102 050102 ff")
 """Tags 1-5 for 239.1.1.1, ports 1799 and 1542, T = 2, as section 8 of the protocol digest has them."""
@@ -242,288 +233,6 @@ def test_no_boot_file_no_answer() -> None:
     assert reason(node.effects(REQUEST, {50: FIRST.packed, 54: SERVER.packed})) is DropReason.NO_BOOT_FILE
     assert reason(node.effects(None)) is DropReason.NO_BOOT_FILE
     assert lab.service.leases() == ()
-
-
-# REQUEST: RFC 2131 4.3.2 and table 4.
-
-
-def test_the_offer_of_another_server_was_taken() -> None:
-    lab = Lab()
-    node = lab.node()
-    node.discover()
-    refused = node.effects(REQUEST, {50: option("10.0.0.9"), 54: OTHER_SERVER})
-    assert reason(refused) is DropReason.OTHER_SERVER
-    assert lab.node(mac=MAC[::-1]).discover().message.yiaddr == FIRST + 1
-    lab.now += 1
-    held = [each.state.value for each in lab.service.leases()]
-    assert held == ["free", "offered"]
-
-
-def test_selecting_what_was_not_offered() -> None:
-    lab = Lab()
-    lab.node(mac=MAC[::-1]).boot()
-    node = lab.node()
-    taken = node.ask(REQUEST, {50: FIRST.packed, 54: SERVER.packed})
-    assert (taken.type, taken.report.kind) == (MessageType.NAK, ReportKind.DHCP_REFUSED)
-    assert (taken.message.yiaddr, taken.message.siaddr, taken.message.file) == (UNSET, UNSET, b"")
-    assert set(taken.message.options) == {53, 54, 56}
-    assert taken.send.destination == ("255.255.255.255", 68)
-    assert (taken.report.address, dict(taken.report.detail)["why"]) == ("10.0.0.100", "address not available")
-    free = node.ask(REQUEST, {50: option("10.0.0.120"), 54: SERVER.packed})
-    assert (free.type, free.message.yiaddr) == (MessageType.ACK, IPv4Address("10.0.0.120"))
-
-
-def test_selecting_without_naming_the_address() -> None:
-    lab = Lab()
-    node = lab.node()
-    assert reason(node.effects(REQUEST, {54: SERVER.packed})) is DropReason.UNKNOWN_LEASE
-    node.discover()
-    assert node.ask(REQUEST, {54: SERVER.packed}).message.yiaddr == FIRST
-
-
-def test_init_reboot() -> None:
-    lab = Lab()
-    node = lab.node()
-    unknown = node.effects(REQUEST, {50: option("10.0.0.110")})
-    assert reason(unknown) is DropReason.UNKNOWN_LEASE, "no record of the client: another server may know it"
-    elsewhere = node.ask(REQUEST, {50: option("192.168.7.7")})
-    assert (elsewhere.type, dict(elsewhere.report.detail)["why"]) == (MessageType.NAK, "wrong network")
-    given = node.boot().message.yiaddr
-    assert node.ask(REQUEST, {50: given.packed}).message.yiaddr == given
-    wrong = node.ask(REQUEST, {50: option("10.0.0.111")})
-    assert (wrong.type, dict(wrong.report.detail)["why"]) == (MessageType.NAK, "another address is yours")
-
-
-def test_init_reboot_after_the_lease_has_ended() -> None:
-    lab = Lab(with_addressing(DHCP, last=FIRST))
-    given = lab.node().boot().message.yiaddr
-    lab.now += 12 * 3600
-    assert lab.node(SYSTEM).ask(REQUEST, {50: given.packed}).type == MessageType.ACK
-    lab.now += 12 * 3600
-    assert lab.node(mac=MAC[::-1]).boot().message.yiaddr == given
-    assert reason(lab.node(SYSTEM).effects(REQUEST, {50: given.packed})) is DropReason.NOT_PXE
-
-
-def test_init_reboot_of_an_address_that_rests() -> None:
-    lab = Lab()
-    node = lab.node()
-    given = node.boot().message.yiaddr
-    assert told(node.effects(MessageType.DECLINE, {50: given.packed, 54: SERVER.packed})) is ReportKind.DHCP_DECLINED
-    assert reason(node.effects(REQUEST, {50: given.packed})) is DropReason.UNKNOWN_LEASE
-
-
-def test_renewing_goes_to_the_address_of_the_client() -> None:
-    lab = Lab()
-    given = lab.node().boot().message.yiaddr
-    lab.now += 6 * 3600
-    renewal = lab.node(SYSTEM).message(REQUEST, ciaddr=given)
-    ack = answer(lab.receive(renewal, Endpoint(str(given), 68), TO_US))
-    assert ack.type == MessageType.ACK
-    assert (ack.send.destination, ack.send.hardware) == ((str(given), 68), None)
-    assert (ack.message.ciaddr, ack.message.yiaddr) == (given, given)
-    lab.now += 11 * 3600
-    assert answer(lab.receive(renewal)).type == MessageType.ACK, "REBINDING: the same, broadcast"
-
-
-def test_a_renewal_with_a_server_identifier_is_a_renewal() -> None:
-    lab = Lab()
-    node = lab.node()
-    given = node.boot().message.yiaddr
-    ack = node.ask(REQUEST, {54: SERVER.packed}, ciaddr=given)
-    assert (ack.type, ack.send.destination) == (MessageType.ACK, (str(given), 68))
-
-
-def test_a_renewal_that_names_us_is_for_the_address_in_ciaddr() -> None:
-    node = Lab().node()
-    node.boot()
-    assert node.ask(REQUEST, {54: SERVER.packed}, ciaddr=FIRST + 9).type == MessageType.NAK
-
-
-def test_ciaddr_beside_option_50_is_nonsense() -> None:
-    """Quirk Q47."""
-    node = Lab().node()
-    given = node.discover().message.yiaddr
-    for options in ({50: given.packed, 54: SERVER.packed}, {50: given.packed}):
-        ack = node.ask(REQUEST, options, ciaddr=FIRST + 9)
-        assert (ack.type, ack.message.yiaddr) == (MessageType.ACK, given)
-        assert (ack.send.destination, ack.send.hardware) == ((str(given), 68), HardwareAddress(1, MAC))
-
-
-def test_a_renewal_survives_a_restart_that_lost_the_lease() -> None:
-    lab = Lab()
-    system = lab.node(SYSTEM).message(REQUEST, ciaddr=FIRST + 7)
-    assert reason(lab.receive(system)) is DropReason.UNKNOWN_LEASE, "REBINDING asks whoever knows it"
-    assert answer(lab.receive(system, Endpoint(str(FIRST + 7), 68), TO_US)).message.yiaddr == FIRST + 7
-    outside = lab.node(SYSTEM, MAC[::-1]).message(REQUEST, ciaddr=IPv4Address("10.0.0.30"))
-    assert reason(lab.receive(outside, Endpoint("10.0.0.30", 68), TO_US)) is DropReason.UNKNOWN_LEASE
-
-
-def test_renewing_the_wrong_address() -> None:
-    lab = Lab()
-    node = lab.node()
-    node.boot()
-    assert node.ask(REQUEST, ciaddr=FIRST + 9).type == MessageType.NAK
-    lab.now += 12 * 3600
-    assert reason(node.effects(REQUEST, ciaddr=IPv4Address("10.0.0.30"))) is DropReason.UNKNOWN_LEASE
-
-
-def test_a_request_for_nothing() -> None:
-    assert reason(Lab().node().effects(REQUEST)) is DropReason.NO_CIADDR
-
-
-# DECLINE, RELEASE, INFORM.
-
-
-def test_decline() -> None:
-    lab = Lab()
-    node = lab.node()
-    given = node.boot().message.yiaddr
-    decline = MessageType.DECLINE
-    assert reason(node.effects(decline, {50: given.packed, 54: OTHER_SERVER})) is DropReason.OTHER_SERVER
-    assert reason(node.effects(decline, {54: SERVER.packed})) is DropReason.UNKNOWN_LEASE
-    assert told(node.effects(decline, {50: given.packed, 54: SERVER.packed})) is ReportKind.DHCP_DECLINED
-    assert node.boot().message.yiaddr == given + 1
-
-
-def test_release() -> None:
-    lab = Lab()
-    node = lab.node()
-    given = node.boot().message.yiaddr
-    release = MessageType.RELEASE
-    assert reason(node.effects(release, {54: OTHER_SERVER}, ciaddr=given)) is DropReason.OTHER_SERVER
-    assert reason(node.effects(release, {54: SERVER.packed}, ciaddr=given + 1)) is DropReason.UNKNOWN_LEASE
-    assert told(node.effects(release, {54: SERVER.packed}, ciaddr=given)) is ReportKind.DHCP_RELEASED
-    assert reason(lab.node(SYSTEM).effects(DISCOVER)) is DropReason.NOT_PXE, "no lease any more"
-    assert node.boot().message.yiaddr == given
-
-
-def test_inform() -> None:
-    lab = Lab()
-    assert reason(lab.node().effects(INFORM)) is DropReason.NO_CIADDR
-    ack = lab.node().ask(INFORM, ciaddr=IPv4Address("10.0.0.30"))
-    assert (ack.type, ack.send.destination) == (MessageType.ACK, ("10.0.0.30", 68))
-    assert (ack[51], ack[58], ack.message.yiaddr) == (None, None, UNSET)
-    assert (ack[1], ack.message.file) == (bytes.fromhex("ffffff00"), b"nbp")
-    assert reason(lab.node().effects(INFORM, ciaddr=IPv4Address("8.8.8.8"))) is DropReason.OFF_LINK
-
-
-@pytest.mark.parametrize("kind", [MessageType.OFFER, MessageType.ACK, MessageType.NAK, 13])
-def test_messages_of_servers_and_unknown_ones(kind: int) -> None:
-    assert reason(Lab().node().effects(kind)) is DropReason.NOT_A_REQUEST
-
-
-# BOOTP: RFC 951, RFC 1542, quirk Q09.
-
-
-def test_bootp() -> None:
-    lab = Lab()
-    node = Node(lab, {})
-    reply = node.ask(None)
-    assert reply.report.kind is ReportKind.BOOTP_ANSWERED
-    assert (reply.type, reply.message.file, reply.message.siaddr) == (None, b"nbp", SERVER)
-    assert (reply.message.yiaddr, len(reply.send.data)) == (FIRST, 300)
-    assert set(reply.message.options) == {1, 3}
-    lab.now += 1e9
-    assert node.ask(None).message.yiaddr == FIRST
-    assert lab.node(mac=MAC[::-1]).discover().message.yiaddr == FIRST + 1
-
-
-def test_bootp_of_rfc_951_times_has_no_vendor_area() -> None:
-    lab = Lab()
-    request = replace(Node(lab, {}).message(None), options=Options(), is_dhcp=False)
-    reply = answer(lab.receive(request))
-    assert (reply.message.is_dhcp, reply.message.file, reply.message.yiaddr) == (False, b"nbp", FIRST)
-
-
-def test_bootp_of_a_client_that_knows_its_address() -> None:
-    reply = Node(Lab(), {}).ask(None, ciaddr=IPv4Address("10.0.0.30"))
-    assert (reply.message.yiaddr, reply.message.ciaddr) == (UNSET, IPv4Address("10.0.0.30"))
-    assert (reply.send.destination, reply.message.file) == (("10.0.0.30", 68), b"nbp")
-
-
-def test_bootp_cannot_take_the_whole_range_for_ever() -> None:
-    lab = Lab(with_addressing(DHCP, last=FIRST + 7))
-    macs = [bytes((2, 0, 0, 0, 0, number)) for number in range(20)]
-    answers = [Node(lab, {}, mac).effects(None) for mac in macs]
-    assert [len(effects) for effects in answers] == [2, 2] + [1] * 18
-    assert {reason(effects) for effects in answers[2:]} == {DropReason.NO_ADDRESS}
-    full = Lab(with_addressing(DHCP, last=FIRST))
-    full.node().boot()
-    assert reason(Node(full, {}, macs[0]).effects(None)) is DropReason.NO_ADDRESS
-
-
-# Addresses run out, or there are none.
-
-
-def test_no_address_left_until_a_hold_is_over() -> None:
-    lab = Lab(with_addressing(DHCP, last=FIRST))
-    lab.node().discover()
-    other = lab.node(mac=MAC[::-1])
-    assert reason(other.effects(DISCOVER)) is DropReason.NO_ADDRESS
-    assert lab.service.next_deadline() == lab.now + OFFER_HOLD_SECONDS
-    lab.now += OFFER_HOLD_SECONDS
-    assert lab.service.tick(lab.now) == ()
-    assert other.discover().message.yiaddr == FIRST
-
-
-def test_without_a_range_nobody_gets_an_address() -> None:
-    lab = Lab(with_addressing(DHCP, first=None))
-    assert reason(lab.node().effects(DISCOVER)) is DropReason.NO_ADDRESS
-
-
-# Relay agents: RFC 2131 4.1, RFC 3046.
-
-
-def test_a_relayed_client() -> None:
-    lab = Lab(BEHIND_RELAY)
-    node = Node(lab, giaddr=RELAY, extra={82: b"\1\4eth7"})
-    offer = node.discover()
-    ack = node.select(offer)
-    for reply in (offer, ack):
-        assert reply.send.destination == ("172.16.5.1", 67)
-        assert reply.send.hardware is None
-        assert (reply.message.giaddr, reply.message.flags) == (RELAY, 0)
-        assert reply[82] == b"\1\4eth7"
-        assert list(reply.message.options)[-1] == 82
-        assert reply.message.yiaddr == FAR.network_address + 50
-        assert (reply[3], reply[1]) == (RELAY.packed, FAR.netmask.packed)
-        assert (reply[43], reply[13]) == (NO_GROUP_43, None), "a group with TTL 1 does not reach it (Q116)"
-
-
-def test_a_relayed_nak_is_for_the_relay_to_broadcast() -> None:
-    node = Node(Lab(BEHIND_RELAY), giaddr=RELAY, extra={82: b"\1\1x"})
-    node.boot()
-    nak = node.ask(REQUEST, {50: option("172.16.5.77")})
-    assert (nak.type, nak.send.destination, nak.send.hardware) == (MessageType.NAK, ("172.16.5.1", 67), None)
-    assert nak.message.flags == BROADCAST_FLAG
-    assert nak[82] == b"\1\1x"
-
-
-@pytest.mark.parametrize("relay", ["8.8.8.8", "10.0.0.1", "10.0.0.255", "10.0.0.0", "224.0.0.5"])
-def test_replies_are_not_aimed_at_strangers(relay: str) -> None:
-    for settings in (DHCP, PROXY):
-        node = Node(Lab(settings), giaddr=IPv4Address(relay))
-        assert reason(node.effects(DISCOVER)) is DropReason.RELAY_NOT_SERVED
-
-
-def test_a_relay_of_a_network_without_a_range() -> None:
-    assert reason(Node(Lab(DHCP), giaddr=RELAY).effects(DISCOVER)) is DropReason.RELAY_NOT_SERVED
-
-
-def test_the_range_may_be_for_relayed_clients_alone() -> None:
-    lab = Lab(BEHIND_RELAY)
-    assert reason(lab.node().effects(DISCOVER)) is DropReason.NO_ADDRESS
-    assert reason(Node(lab, {}).effects(None)) is DropReason.NO_ADDRESS
-    given = Node(lab, giaddr=RELAY).boot().message.yiaddr
-    renewal = lab.node().message(REQUEST, ciaddr=given)
-    ack = answer(lab.receive(renewal, Endpoint(str(given), 68), TO_US))
-    assert (ack.type, ack.send.destination) == (MessageType.ACK, (str(given), 68))
-
-
-def test_bootp_through_a_relay_keeps_option_82_beside_its_300_octets() -> None:
-    node = Node(Lab(BEHIND_RELAY), {}, giaddr=RELAY, extra={82: bytes(60)})
-    reply = node.ask(None)
-    assert (reply[82], len(reply.send.data)) == (bytes(60), 240 + 6 + 6 + 62 + 1)
 
 
 def test_a_configured_router_is_the_only_one() -> None:

@@ -18,18 +18,18 @@ class Gate:
 
     def __init__(self, service: BootService) -> None:
         self._service = service
-        self._is_open = True
+        # While the door is open nothing stands in it: the pump calls this once per block.
+        self.receive = service.receive
         self.looked_up = service.looked_up
         self.tick = service.tick
         self.next_deadline = service.next_deadline
 
     def shut(self) -> None:
         """Refuse every request from now on."""
-        self._is_open = False
+        self.receive = self._receive_when_shut
 
-    def receive(self, datagram: Datagram, now: float) -> Effects:
-        """Take one datagram."""
-        if self._is_open or not _begins_something(datagram):
+    def _receive_when_shut(self, datagram: Datagram, now: float) -> Effects:
+        if not _begins_something(datagram):
             return self._service.receive(datagram, now)
         return (Drop(DropReason.STOPPING, datagram.source),)
 

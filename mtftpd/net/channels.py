@@ -12,12 +12,14 @@ import socket
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import Final
 
 from mtftpd.core.effects import SendRun, Service
 from mtftpd.core.settings import Link, Ports
+from mtftpd.errors import StartupError
 from mtftpd.net import sockets
 from mtftpd.net.bursts import Burster
 from mtftpd.net.sockets import Purpose
@@ -201,6 +203,8 @@ class Channels:
                 Purpose("MTFTP of iPXE", ports.mtftp_ipxe, f"{free}, or choose another --server-port"),
             ),
         }
+        if ports.mtftp_ipxe == ports.mtftp_server != 0:
+            del files["mtftp_ipxe"]  # One socket for both: the core then names it MTFTP alone.
         bound = {
             name: self._add(number, sockets.open_unicast(link, purpose, listening.ttl))
             for name, (number, purpose) in files.items()
@@ -209,17 +213,13 @@ class Channels:
         self._open_decoy(listening.link, listening.ports.mtftp_server)
 
     def _open_decoy(self, link: Link, mtftp_server: int) -> None:
-        other = swapped(mtftp_server)
-        taken = {
-            self.ports.tftp,
-            self.ports.mtftp_server,
-            self.ports.mtftp_ipxe,
-            self.ports.dhcp_server,
-            self.ports.pxe,
-        }
-        if other not in taken and other != mtftp_server:
-            remedy = "stop that program, or choose a --server-port whose two octets are equal, such as 1542"
-            self._add(Service.MTFTP_SWAPPED, sockets.open_unicast(link, Purpose("MTFTP decoy", other, remedy), 1))
+        port = swapped(mtftp_server)
+        bound = {channel.local.port for channel in self.by_number.values()}
+        if port in bound or port == mtftp_server:
+            return
+        # It only tells of ROMs that read a port the wrong way round, so a port that is taken is no reason to stop.
+        with suppress(StartupError):
+            self._add(Service.MTFTP_SWAPPED, sockets.open_unicast(link, Purpose("MTFTP decoy", port, ""), 1))
 
     def _add(self, number: int, opened: socket.socket) -> int:
         self._watch(ServiceChannel(number, opened, self.link))

@@ -63,9 +63,14 @@ class VirtualLinks:
         body = _LINK.pack(0, 0, socket.if_nametoindex(name), _IFF_UP, _IFF_UP)
         self._do(MessageType.NEWLINK, body, 0, f"switch {name} on")
 
-    def add_bridge(self, name: str) -> None:
-        """Make a bridge and switch it on; its ports forward as soon as they have a carrier (no spanning tree)."""
-        body = _LINK.pack(0, 0, 0, _IFF_UP, _IFF_UP) + _text(_IFLA_IFNAME, name) + _kind("bridge")
+    def add_bridge(self, name: str, hardware: bytes) -> None:
+        """Make a bridge and switch it on; its ports forward as soon as they have a carrier (no spanning tree).
+
+        Without ``hardware`` it would take the lowest address among its ports and change it when that port leaves,
+        and whoever has the old one in his ARP cache is cut off.
+        """
+        up = _LINK.pack(0, 0, 0, _IFF_UP, _IFF_UP)
+        body = up + _text(_IFLA_IFNAME, name) + _attribute(_IFLA_ADDRESS, hardware) + _kind("bridge")
         self._do(MessageType.NEWLINK, body, Flag.CREATE | Flag.EXCLUSIVE, f"make the bridge {name}")
 
     def add_card(self, name: str, hardware: bytes, port: str, bridge: tuple[int, int]) -> None:

@@ -11,7 +11,7 @@ from mtftpd.core.effects import FIRST_TRANSFER, Service
 from mtftpd.core.settings import Link, Ports
 from mtftpd.errors import Unavailable
 from mtftpd.net import sockets
-from mtftpd.net.channels import MAX_REQUEST, Channel, Channels, Listening, swapped
+from mtftpd.net.channels import MAX_REQUEST, Channel, Channels, Listening, ServiceChannel, swapped
 from mtftpd.wire.datagram import Datagram, Endpoint
 
 ANY_PORTS = Ports(dhcp_server=0, dhcp_client=0, pxe=0, tftp=0, mtftp_server=0, mtftp_client=0, mtftp_ipxe=0)
@@ -88,16 +88,13 @@ def test_answers_come_from_the_server_address_and_the_port_asked(channels: Chann
         assert receiver.recvfrom(100) == (b"answer", ("127.0.0.1", channel.local.port))
 
 
-def test_packets_of_another_interface_are_counted_and_gone(loopback: Link) -> None:
+def test_this_host_itself_is_served_whatever_the_link_is(loopback: Link) -> None:
     elsewhere = dataclasses.replace(loopback, index=loopback.index + 1000)
     opened = sockets.open_unicast(loopback, sockets.Purpose("TFTP", 0, ""), 1)
-    from mtftpd.net.channels import ServiceChannel
-
     channel = ServiceChannel(Service.TFTP, opened, elsewhere)
     with client() as sender:
         sender.sendto(b"own host", channel.local)
         select.select([opened], [], [], 5)
-        # The loopback interface is this host itself, whatever the link is.
         assert channel.receive() is not None
     opened.close()
 
@@ -160,3 +157,19 @@ def test_a_decoy_listens_where_the_swapped_port_would_be(loopback: Link) -> None
         assert Service.PXE not in opened.by_number
     finally:
         opened.close()
+
+
+def test_a_decoy_whose_port_is_taken_is_done_without(loopback: Link) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", 0x3C5A))
+        opened = Channels.open(Listening(loopback, dataclasses.replace(ANY_PORTS, mtftp_server=0x5A3C), dhcp=False))
+        assert Service.MTFTP_SWAPPED not in opened.by_number
+        opened.close()
+
+
+def test_one_port_for_both_kinds_of_mtftp_is_one_socket(loopback: Link) -> None:
+    both = dataclasses.replace(ANY_PORTS, mtftp_server=0x5A3C, mtftp_ipxe=0x5A3C)
+    opened = Channels.open(Listening(loopback, both, dhcp=False))
+    assert Service.MTFTP_IPXE not in opened.by_number
+    assert (opened.ports.mtftp_server, opened.ports.mtftp_ipxe) == (0x5A3C, 0x5A3C)
+    opened.close()

@@ -27,7 +27,7 @@ from tests.core.dhcp_lab import (
     with_addressing,
 )
 
-DISCOVER, REQUEST, INFORM = MessageType.DISCOVER, MessageType.REQUEST, MessageType.INFORM
+DISCOVER, REQUEST = MessageType.DISCOVER, MessageType.REQUEST
 TO_US = Endpoint(str(SERVER), 67)
 FIRST = IPv4Address("10.0.0.100")
 RELAY = IPv4Address("172.16.5.1")

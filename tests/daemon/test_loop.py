@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
-import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,96 +26,18 @@ from mtftpd.core.effects import (
     Service,
 )
 from mtftpd.core.images import Image
-from mtftpd.core.settings import Catalogue, Link, Mode, Ports, Settings
+from mtftpd.core.settings import Catalogue, Mode, Settings
 from mtftpd.core.tftp_service import TftpService
-from mtftpd.daemon.loop import MAX_DRAIN, Pump, PumpedService
-from mtftpd.daemon.performer import Outlets
+from mtftpd.daemon.loop import MAX_DRAIN
 from mtftpd.net import interfaces
 from mtftpd.net.capture import Capture
 from mtftpd.net.channels import Channels, Listening
 from mtftpd.net.images import ImageStore
-from mtftpd.net.link_layer import LinkLayer
 from mtftpd.wire import tftp
 from mtftpd.wire.captures import CaptureReader
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.pcapng import Captured
-
-ANY_PORTS = Ports(dhcp_server=0, dhcp_client=0, pxe=0, tftp=0, mtftp_server=0, mtftp_client=0, mtftp_ipxe=0)
-PATIENCE = 20
-"""Seconds after which a test that hangs fails; none comes near it."""
-
-
-@dataclass
-class Records:
-    """A sink that keeps everything."""
-
-    reports: list[Report] = field(default_factory=list)
-    drops: list[Drop] = field(default_factory=list)
-
-    def report(self, report: Report) -> None:
-        self.reports.append(report)
-
-    def drop(self, drop: Drop, now: float) -> None:
-        assert math.isfinite(now)
-        self.drops.append(drop)
-
-
-@dataclass
-class Script:
-    """A service that answers each datagram with what a test says, and writes down what it was called for."""
-
-    answer: Callable[[Datagram], Effects] = lambda _datagram: ()
-    opened: Callable[[int, Image | None], Effects] = lambda _request, _image: ()
-    deadlines: list[float] = field(default_factory=list)
-    log: list[object] = field(default_factory=list)
-
-    def receive(self, datagram: Datagram, now: float) -> Effects:
-        assert abs(now - time.monotonic()) < PATIENCE
-        self.log.append(datagram.data)
-        return self.answer(datagram)
-
-    def looked_up(self, request: int, image: Image | None, now: float) -> Effects:
-        self.log.append(("opened", request, image))
-        return self.opened(request, image)
-
-    def image_changed(self, image: Image, now: float) -> Effects:
-        self.log.append(("changed", image))
-        return ()
-
-    def tick(self, now: float) -> Effects:
-        assert now >= self.deadlines[0]
-        self.log.append("tick")
-        self.deadlines.pop(0)
-        return ()
-
-    def next_deadline(self) -> float | None:
-        return self.deadlines[0] if self.deadlines else None
-
-
-@dataclass
-class Bench:
-    """The parts of a server that is not running yet."""
-
-    link: Link
-    channels: Channels
-    store: ImageStore
-    records: Records
-    capture: Capture | None = None
-
-    def pump(self, service: PumpedService) -> Pump:
-        return Pump(service, Outlets(self.channels, LinkLayer(self.link), self.capture), self.store, self.records)
-
-    @asynccontextmanager
-    async def running(self, service: PumpedService) -> AsyncIterator[Pump]:
-        pump = self.pump(service)
-        with trio.fail_after(PATIENCE):
-            async with trio.open_nursery() as nursery:
-                assert await nursery.start(pump.run) == self.channels.ports
-                yield pump
-                nursery.cancel_scope.cancel()
-
-    def port(self, number: int) -> Endpoint:
-        return self.channels.by_number[number].local
+from tests.daemon.pump_harness import ANY_PORTS, Bench, Records, Script, client, name_of, until
 
 
 @pytest.fixture
@@ -136,27 +54,6 @@ def bench(root: Path) -> Iterator[Bench]:
     yield Bench(link, channels, store, Records())
     channels.close()
     store.close()
-
-
-@asynccontextmanager
-async def client() -> AsyncIterator[trio.socket.SocketType]:
-    with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
-        await opened.bind(("127.0.0.1", 0))
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024 * 1024)
-        yield opened
-
-
-def name_of(opened: trio.socket.SocketType) -> Endpoint:
-    return Endpoint(*opened.getsockname())
-
-
-async def until(true: Callable[[], object]) -> None:
-    """Wait for what only the pump, on the same thread, can bring about."""
-    for _ in range(100_000):
-        if true():
-            return
-        await trio.lowlevel.checkpoint()
-    raise AssertionError("it never came")
 
 
 async def test_a_datagram_is_answered_from_the_socket_asked(bench: Bench) -> None:

@@ -55,7 +55,7 @@ class SendRun(NamedTuple):
     destination: Endpoint
     image: Image
     first_block: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     block_size: int
     rollover: int = 0
 

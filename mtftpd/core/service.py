@@ -73,13 +73,17 @@ class BootService:
         return (*self._mtftp.image_changed(image, now), *self._tftp.image_changed(image, now))
 
     def reconfigure(self, settings: Settings, catalogue: Catalogue, now: float) -> Effects:
-        """Swap the configuration: running transfers and passes go on with what they started with."""
-        self.settings = settings
-        self.catalogue = catalogue
-        self.groups = self.groups.reconfigured(settings, catalogue)
+        """Swap the configuration: running transfers and passes go on with what they started with.
+
+        Raises `mtftpd.errors.BadConfig`, and then nothing has changed.
+        """
+        groups = self.groups.reconfigured(settings, catalogue)
+        # DHCP is the one that may refuse, so it goes first
+        effects = self._dhcp.reconfigure(settings, catalogue, groups, now)
+        self.settings, self.catalogue, self.groups = settings, catalogue, groups
         return (
-            *self._dhcp.reconfigure(settings, catalogue, self.groups, now),
-            *self._mtftp.reconfigure(settings, self.groups, now),
+            *effects,
+            *self._mtftp.reconfigure(settings, groups, now),
             *self._tftp.reconfigure(settings, catalogue, now),
         )
 

@@ -17,7 +17,7 @@ NOTES = f"""\b
 Every option can be set, in this order, by
   its flag,
   MTFTPD_NAME in the environment (MTFTPD_CLIENT_PORT; repeatable ones separated by blanks),
-  the file named by --config, else {DEFAULT_CONFIG} if it exists (TOML, the same names),
+  the file named by --config or MTFTPD_CONFIG, else {DEFAULT_CONFIG} if it exists (TOML, the same names),
   its default.
 A repeatable option is taken as a whole from the first of these that names it."""
 

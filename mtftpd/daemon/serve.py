@@ -17,7 +17,7 @@ from mtftpd.daemon.assembly import Assembly, assemble, find_link
 from mtftpd.daemon.config import Config, Sources, load, unknown_variables
 from mtftpd.daemon.gate import Gate
 from mtftpd.daemon.group_store import GroupStore
-from mtftpd.daemon.journal import Journal, say
+from mtftpd.daemon.journal import LOGGER, Journal, say
 from mtftpd.daemon.loop import Pump
 from mtftpd.daemon.performer import Outlets
 from mtftpd.daemon.reload import Parts, Reloader, remember, tell_warnings
@@ -29,14 +29,20 @@ from mtftpd.net.link_layer import LinkLayer
 
 
 def serve(sources: Sources) -> int:
-    """Serve until told to stop, and return 0; `mtftpd.errors.StartupError` when that cannot begin."""
+    """Serve until told to stop and return 0, or 1 after a failure; `StartupError` when serving cannot begin."""
     config = load(sources)
     journal.configure(config.log_format)
     for warning in unknown_variables(sources.environment):
         say(logging.WARNING, "configuration", text=warning)
     link = find_link(config)
     with ExitStack() as open_things:
-        trio.run(_open(sources, config, link, open_things).run)
+        server = _open(sources, config, link, open_things)
+        try:
+            trio.run(server.run)
+        except Exception:
+            # A bug: one line in the form that was asked for, so that whoever collects the log sees it.
+            LOGGER.critical("the server failed, please report this", exc_info=True, extra={"event": "failed"})
+            return 1
     return 0
 
 

@@ -53,7 +53,7 @@ def test_the_help_of_serve_imports_neither_trio_nor_construct() -> None:
 def test_every_command_exists_and_its_help_has_examples(name: str) -> None:
     status, text = invoke(name, "--help")
     assert status == 0
-    assert len(re.findall(rf"^\s+mtftpd {name} ", text, re.MULTILINE)) >= 2
+    assert len(re.findall(rf"^\s+mtftpd {name}\b", text, re.MULTILINE)) >= 2
 
 
 @pytest.mark.parametrize("name", ["serve", "check"])

@@ -37,7 +37,7 @@ _LOWEST, _HIGHEST = 10_280, 32_639
 
 
 def hardware_of(number: int) -> HardwareAddress:
-    """Return the locally administered Ethernet address of node ``number``."""
+    """Return the locally administered Ethernet address of node ``number``; the server is number 0."""
     return HardwareAddress(1, b"\x02\x4d\x54" + number.to_bytes(3, "big"))
 
 
@@ -76,7 +76,7 @@ class PrivateScene:
             stack.enter_context(private_network())
             self._links = stack.enter_context(VirtualLinks())
             self._links.bring_up("lo")
-            self._links.add_bridge(_BRIDGE)
+            self._links.add_bridge(_BRIDGE, hardware_of(0).octets)
             self._links.add_address(_BRIDGE, _SERVER)
             self._here = (os.getpid(), socket.if_nametoindex(_BRIDGE))
             self._stack = stack.pop_all()

@@ -94,6 +94,8 @@ class Session:
                 return self._ignore(source, f"block {state.block} of {state.run.blocks}")
             case _:
                 self._totals.ignored += 1
+                if len(self._waiting) < MAX_WAITING:
+                    self._waiting.add(source.address)
                 return (Drop(DropReason.QUIET, source),)
 
     def acked(self, number: int, now: float) -> Effects:
@@ -166,6 +168,19 @@ class Session:
             self._move(Event.ABORT, Idle(), inf)
         return ()
 
+    def fell_back(self, address: str) -> bool:
+        """Take note that ``address`` fetches the image by unicast; return whether it had opened this group before.
+
+        A master keeps its role: several clients may share one address, and one that has left falls silent anyway.
+        """
+        state = self.state
+        waiting = state.run.waiting if isinstance(state, First | Lockstep | Paced) else self._waiting
+        if address not in waiting and (self.master is None or self.master.address != address):
+            return False
+        waiting.discard(address)
+        self._totals.fallbacks += 1
+        return True
+
     def rebind(self, binding: Binding, now: float) -> None:
         """Serve ``binding``, which has the same group, from the next pass on; a running pass ends with what it has."""
         changed = binding.image.digest != self.binding.image.digest
@@ -191,6 +206,7 @@ class Session:
             stalls=totals.stalls + (run.stalls if run else 0),
             ignored=totals.ignored,
             masters_lost=totals.masters_lost,
+            fallbacks=totals.fallbacks,
         )
 
     def _begin(self, event: Event, openers: dict[str, Endpoint], now: float) -> Effects:

@@ -91,7 +91,8 @@ class GroupStatistics:
     """What one group has done so far (requirement OBS-01); ``block`` and ``master`` are of the pass that is running.
 
     ``sent`` counts packets to the group, ``repeats`` those of them that were not new, ``stalls`` the blocks that a
-    timer had to repeat, ``ignored`` the opens that were met with silence.
+    timer had to repeat, ``ignored`` the opens that were met with silence, ``fallbacks`` the clients that had opened
+    and then fetched the image by unicast.
     """
 
     image: str
@@ -106,6 +107,7 @@ class GroupStatistics:
     stalls: int
     ignored: int
     masters_lost: int
+    fallbacks: int
 
 
 @dataclass(slots=True)
@@ -118,3 +120,4 @@ class Totals:
     stalls: int = 0
     ignored: int = 0
     masters_lost: int = 0
+    fallbacks: int = 0

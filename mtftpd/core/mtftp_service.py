@@ -97,6 +97,16 @@ class MtftpService:
                 effects += session.abort("image changed", now) + self._settle(session, now)
         return effects
 
+    def fetched_by_unicast(self, address: str, name: str) -> Effects:
+        """Take note that a client has begun to fetch ``name`` (normalised) from port 69: perhaps it gave up here."""
+        effects: Effects = ()
+        for session in self._all():
+            binding = session.binding
+            if name in binding.names and session.fell_back(address):
+                detail = (("image", binding.image.name), ("group", str(binding.group)))
+                effects += (Report(ReportKind.FALLBACK, address, None, detail),)
+        return effects
+
     def reconfigure(self, settings: Settings, groups: Groups, now: float) -> Effects:
         """Take another configuration; passes that run are completed with what they started with."""
         self._settings = settings

@@ -313,6 +313,45 @@ def test_obs_01_a_group_says_what_it_has_done() -> None:
     assert (group.image, group.group, group.master, group.block) == ("kernel", str(GROUP), "", 0)
 
 
+class TestFallbacks:
+    """OBS-01 counts who opened here and then went to port 69."""
+
+    def fall_back(self, lab: Lab, client: Endpoint, name: str = "kernel") -> list[ReportKind]:
+        effects = lab.service.fetched_by_unicast(client.address, name)
+        return [each.kind for each in effects if isinstance(each, Report)]
+
+    def test_a_client_that_opened_in_vain_is_counted_once(self) -> None:
+        lab = Lab(image(4))
+        lab.lockstep(A, 2)
+        lab.open(B)
+        assert self.fall_back(lab, B, "initrd") == []
+        assert self.fall_back(lab, B, "boot/kernel") == [ReportKind.FALLBACK]
+        assert self.fall_back(lab, B) == []
+        assert lab.group.fallbacks == 1
+
+    def test_the_master_too_and_its_pass_goes_on(self) -> None:
+        lab = Lab(image(4))
+        lab.lockstep(A, 2)
+        assert self.fall_back(lab, A) == [ReportKind.FALLBACK]
+        assert sent(lab.ack(A, 2)) == [(GROUP, 3, 1)]
+
+    def test_the_probe_that_comes_before_the_open_is_not_a_fallback(self) -> None:
+        lab = Lab(image(4))
+        assert self.fall_back(lab, A) == []
+        lab.lockstep(A, 2)
+        assert self.fall_back(lab, B) == []
+
+    def test_silence_after_an_incomplete_pass_drives_clients_to_unicast(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("mtftpd.core.mtftp.MAX_WAITING", 1)
+        lab = Lab(image(4))
+        lab.lockstep(A, 2)
+        [session, _] = lab.service._sessions.values()
+        session.abort("stop", lab.now)
+        assert drops(lab.open(B)) == drops(lab.open(C)) == [DropReason.QUIET]
+        assert self.fall_back(lab, B) == [ReportKind.FALLBACK]
+        assert self.fall_back(lab, C) == []
+
+
 def test_next_deadline_is_the_earliest_of_all_groups() -> None:
     lab = Lab(image(4), image(4, key=2, name="initrd"))
     lab.open(A)

@@ -76,6 +76,7 @@ def _open_outlets(config: Config, assembly: Assembly, open_things: ExitStack) ->
     )
     open_things.callback(channels.close)
     link_layer = LinkLayer(link)
+    open_things.callback(link_layer.close)
     if config.mode is not Mode.TFTP and not link_layer.available:
         say(logging.WARNING, "no-raw-frames", text=f"{link_layer.reason}: DHCP answers are broadcast instead")
     capture = Capture(config.capture, link) if config.capture is not None else None

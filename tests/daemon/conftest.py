@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from mtftpd.daemon import journal
 from mtftpd.daemon.config import Config, Sources, load
 
 MakeConfig = Callable[..., Config]
@@ -36,3 +38,13 @@ def sources(root: Path, **flags: str | tuple[str, ...]) -> Sources:
     typed = {"root": str(root), **flags}
     texts = {n.replace("_", "-"): (t,) if isinstance(t, str) else t for n, t in typed.items()}
     return Sources(texts, {}, None, root / "no-such-file")
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """Put handlers and level back that a test changes."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), journal.LOGGER.level
+    yield root
+    root.handlers[:] = handlers
+    journal.LOGGER.setLevel(level)

@@ -128,15 +128,6 @@ def test_the_journal_gets_priorities_and_no_time() -> None:
     assert "\x1b" not in TextLines(is_coloured=True).format(record(logging.INFO, "x"))
 
 
-@pytest.fixture
-def root_logger() -> Iterator[logging.Logger]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), journal.LOGGER.level
-    yield root
-    root.handlers[:] = handlers
-    journal.LOGGER.setLevel(level)
-
-
 def test_configure_chooses_the_form(root_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     journal.configure("json", stream)

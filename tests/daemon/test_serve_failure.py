@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.daemon.conftest import sources
 
 
 def test_a_bug_is_one_line_of_the_log_and_exit_status_1(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], root_logger: logging.Logger
 ) -> None:
     async def fail(self: Server) -> None:
         raise RuntimeError("a bug")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mtftpd.core.dhcp_service import DhcpService, DhcpStatistics
-from mtftpd.core.effects import Effects, Service
+from mtftpd.core.effects import Effects, Report, ReportKind, Service
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
 from mtftpd.core.mtftp_service import MtftpService, MtftpStatistics
@@ -45,6 +45,7 @@ class BootService:
         self._receivers = {
             Service.DHCP: self._dhcp.receive,
             Service.PXE: self._dhcp.receive,
+            Service.TFTP: self._receive_request,
             Service.MTFTP: self._mtftp.receive,
             Service.MTFTP_IPXE: self._mtftp.receive,
             Service.MTFTP_SWAPPED: self._mtftp.receive,
@@ -58,6 +59,14 @@ class BootService:
     def looked_up(self, request: int, image: Image | None, now: float) -> Effects:
         """Take the answer to a `Lookup`: the opened image, or None when there is no such regular file."""
         return self._tftp.looked_up(request, image, now)
+
+    def _receive_request(self, datagram: Datagram, now: float) -> Effects:
+        """Take what arrives at port 69, where clients turn to that have given up waiting for their group."""
+        effects = self._tftp.receive(datagram, now)
+        for effect in effects:
+            if isinstance(effect, Report) and effect.kind is ReportKind.TFTP_STARTED:
+                effects += self._mtftp.fetched_by_unicast(effect.address, str(dict(effect.detail)["file"]))
+        return effects
 
     def next_deadline(self) -> float | None:
         """Return when `tick` must be called next, or None while nothing is waited for."""

@@ -105,6 +105,17 @@ def test_a_changed_file_ends_what_serves_it(service: BootService) -> None:
     assert ReportKind.TFTP_FAILED in reports
 
 
+def test_who_opened_and_then_asks_port_69_has_fallen_back(service: BootService) -> None:
+    service.receive(at(Service.MTFTP, RRQ), 0.0)
+    service.receive(at(Service.MTFTP, RRQ, OPENER), 0.0)
+    service.tick(0.2)
+    stranger = service.receive(at(Service.TFTP, RRQ, Endpoint("10.0.0.102", 2070)), 0.5)
+    fallen = service.receive(at(Service.TFTP, RRQ, Endpoint(OPENER.address, 2070)), 0.5)
+    assert ReportKind.FALLBACK not in [effect.kind for effect in stranger if isinstance(effect, Report)]
+    assert ReportKind.FALLBACK in [effect.kind for effect in fallen if isinstance(effect, Report)]
+    assert service.statistics().mtftp.groups[0].fallbacks == 1
+
+
 def test_dhcp_and_mtftp_agree_after_a_reload(service: BootService) -> None:
     first = offered_group(service.receive(discover(), 0.0))
     service.reconfigure(DHCP, Catalogue((NEWER,), {"nbp": NEWER}), 1.0)

@@ -26,7 +26,8 @@ _ADDRESS_FIELDS: Final = frozenset({"destination", "source", "sender_hardware", 
 _MANY_PACKETS: Final = frozenset({"TFTP", "MTFTP", "IGMP"})
 """Layers of which the name does not tell the packet."""
 
-_OPTION_KEYS: Final = {"code", "name", "value"}
+_OPTION_KEYS: Final = {"code", "name"}
+"""What tells a DHCP option, which is shown on one line, from other tables."""
 
 _SHOWN_OCTETS: Final = 32
 """Octets of a long value that indented text shows."""
@@ -110,14 +111,24 @@ def indented(value: Any, depth: int = 0) -> Iterator[str]:
                 yield f"{margin}{name}: {_short(each)}"
     elif isinstance(value, list):
         for each in value:
-            if isinstance(each, dict) and each.keys() == _OPTION_KEYS:
-                yield f"{margin}{each['code']} {each['name']}: {each['value']}"
-                continue
-            lines = list(indented(each, depth + 1))
-            yield margin + "- " + lines[0].lstrip() if lines else f"{margin}-"
-            yield from lines[1:]
+            if isinstance(each, dict) and each.keys() >= _OPTION_KEYS:
+                yield from _indented_option(each, depth)
+            else:
+                lines = list(indented(each, depth + 1))
+                yield margin + "- " + lines[0].lstrip() if lines else f"{margin}-"
+                yield from lines[1:]
     else:
         yield f"{margin}{_short(value)}"
+
+
+def _indented_option(option: dict[str, Any], depth: int) -> Iterator[str]:
+    start = f"{'  ' * depth}{option['code']} {option['name']}:"
+    if "pxe" in option:
+        yield start
+        yield from indented(option["pxe"], depth + 1)
+    else:
+        problem = f" [malformed: {option['malformed']}]" if "malformed" in option else ""
+        yield f"{start} {option['value']}{problem}"
 
 
 def _short(value: object) -> str:

@@ -92,12 +92,12 @@ def _one_line(layer: Layer) -> str:
             return _arp(layer.value)
         case igmp.Message() | igmp.Query() | igmp.Report():
             return _igmp(layer.value)
-        case None:
-            return f"{layer.name}, {len(layer.octets)} octets"
-    return f"{layer.name} {_tftp(layer.value)}"
+        case tftp.Request() | tftp.Data() | tftp.Ack() | tftp.Error() | tftp.OptionAck():
+            return f"{layer.name} {_tftp(layer.value)}"
+    return f"{layer.name}, {len(layer.octets)} octets"
 
 
-def _tftp(packet: object) -> str:
+def _tftp(packet: tftp.Packet) -> str:
     match packet:
         case tftp.Request(opcode, filename, mode, options):
             name = printable(filename.decode("latin-1"))
@@ -108,9 +108,7 @@ def _tftp(packet: object) -> str:
             return f"ACK {number}"
         case tftp.Error(code, text):
             return f'ERROR {code} "{printable(text)}"'
-        case tftp.OptionAck(options):
-            return f"OACK{_pairs(options)}"
-    return type(packet).__name__
+    return f"OACK{_pairs(packet.options)}"
 
 
 def _pairs(options: tftp.Pairs) -> str:
@@ -132,8 +130,7 @@ def _igmp(packet: igmp.Packet) -> str:
             return f"IGMP {igmp.Type(kind).name} {group}"
         case igmp.Query(group):
             return f"IGMP QUERY_V3 {group}, {len(packet.sources)} sources"
-        case igmp.Report(records):
-            return "IGMP REPORT_V3" + "".join(f" {_record(record)}" for record in records)
+    return "IGMP REPORT_V3" + "".join(f" {_record(record)}" for record in packet.records)
 
 
 def _record(record: igmp.Record) -> str:

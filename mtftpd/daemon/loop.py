@@ -81,7 +81,7 @@ class Pump:
         self._next_look = -math.inf
         self._next_watch = -math.inf
         first = (Service.DHCP, Service.PXE)
-        self._urgent = tuple(
+        self._urgent = frozenset(
             channel.socket.fileno() for number, channel in self._channels.by_number.items() if number in first
         )
 
@@ -158,18 +158,18 @@ class Pump:
 
     def _dispatch(self, events: list[tuple[int, int]], limit: int) -> None:
         """Serve the sockets of ``events``: DHCP first, up to ``limit`` datagrams of each other one."""
-        masks = dict(events)
-        for descriptor in self._urgent:
-            if descriptor in masks:
-                self._drain({descriptor: masks.pop(descriptor)}, MAX_DRAIN)
-        self._drain(masks, limit)
+        urgent = [event for event in events if event[0] in self._urgent]
+        if urgent:
+            self._drain(urgent, MAX_DRAIN)
+            events = [event for event in events if event[0] not in self._urgent]
+        self._drain(events, limit)
 
-    def _drain(self, masks: dict[int, int], limit: int) -> None:
-        """Read and answer up to ``limit`` datagrams of each descriptor in ``masks``."""
+    def _drain(self, events: list[tuple[int, int]], limit: int) -> None:
+        """Read and answer up to ``limit`` datagrams of each descriptor in ``events``."""
         receive, perform, clock = self._service.receive, self._performer.perform, time.monotonic
         channels, capture = self._channels.by_descriptor, self._capture
         rounds = range(limit)
-        for descriptor, mask in masks.items():
+        for descriptor, mask in events:
             channel = channels.get(descriptor)
             if channel is None:  # Closed by what an earlier socket of this round brought.
                 continue

@@ -97,13 +97,13 @@ class TransferChannel(Channel):
 class ServiceChannel(Channel):
     """A socket that is open as long as the server runs; it knows where each packet was sent to and came in."""
 
-    __slots__ = ("_ancillary", "_destination", "_index", "_packed", "_recvmsg")
+    __slots__ = ("_accepted", "_ancillary", "_destination", "_index", "_recvmsg")
 
     def __init__(self, number: int, opened: socket.socket, link: Link) -> None:
         super().__init__(number, opened, link)
         self._recvmsg = opened.recvmsg
         self._index = link.index
-        self._packed = link.address.packed
+        self._accepted: list[tuple[int, int, bytes]] = []
         self._destination = self.local
         self._ancillary = sockets.source_of(link)
         if opened.getsockname()[0] == str(sockets.ANY):
@@ -118,8 +118,8 @@ class ServiceChannel(Channel):
         except OSError:
             self.errors.queued += 1
             return None
-        arrival = sockets.arrival(ancillary)
-        if arrival is None or arrival[0] not in (self._index, LOOPBACK_INDEX):
+        # The same way in as the packet before is all there is to know of each ACK of a lock-step pass.
+        if ancillary != self._accepted and not self._accept(ancillary):
             self.errors.other_interface += 1
             return None
         if flags & socket.MSG_TRUNC:
@@ -127,10 +127,16 @@ class ServiceChannel(Channel):
             return None
         if source != self._peer:
             self._peer = Endpoint(*source)
-        if arrival[1] != self._packed:
-            self._packed = arrival[1]
-            self._destination = Endpoint(str(IPv4Address(self._packed)), self.local.port)
         return _new_datagram(Datagram, (self.number, self._peer, self._destination, data))
+
+    def _accept(self, ancillary: list[tuple[int, int, bytes]]) -> bool:
+        """Take the destination of a packet from its ancillary data; False when it came in by another interface."""
+        arrival = sockets.arrival(ancillary)
+        if arrival is None or arrival[0] not in (self._index, LOOPBACK_INDEX):
+            return False
+        self._accepted = ancillary
+        self._destination = Endpoint(str(IPv4Address(arrival[1])), self.local.port)
+        return True
 
     def _send_from_link(self, data: bytes | memoryview, destination: Endpoint) -> None:
         self.socket.sendmsg([data], self._ancillary, 0, destination)

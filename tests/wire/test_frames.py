@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mtftpd.errors import Malformed
 from mtftpd.wire import arp, ethernet, igmp, ipv4, netlink, udp
 from mtftpd.wire.checksum import internet_checksum
-from mtftpd.wire.datagram import Endpoint
+from mtftpd.wire.datagram import Endpoint, HardwareAddress
 from mtftpd.wire.frames import udp_frame
 from tests.wire.untrusted import outcome, refused_cuts
 from tests.wire.vectors import load, plain
@@ -89,6 +89,12 @@ packets = st.builds(
     st.integers(0, 10).flatmap(lambda count: st.binary(min_size=4 * count, max_size=4 * count)),
 )
 segments = st.builds(udp.Segment, words, words, payloads)
+
+
+def test_addresses_as_text() -> None:
+    assert str(Endpoint("10.0.0.1", 69)) == "10.0.0.1:69"
+    assert str(HardwareAddress(1, b"\2\0\0\0\0\1")) == "02:00:00:00:00:01"
+    assert str(HardwareAddress(32, b"")) == "32/-"
 
 
 # Checksums

@@ -205,6 +205,13 @@ def test_link_lines() -> None:
     )
 
 
+def test_description_of_a_cooked_frame() -> None:
+    data = bytes(14) + b"\x08\0" + packet(6, b"abc")
+    lines = text.describe_frame(data, LinkType.LINUX_COOKED).splitlines()
+    assert lines[:2] == ["Linux cooked, 39 octets", "IPv4, 23 octets"]
+    assert lines[-2:] == ["TCP, 3 octets", "  octets: 616263"]
+
+
 def test_wrong_checksums_are_noted_and_unfinished_ones_are_not() -> None:
     frame = bytearray(udp_frame(MAC, OTHER_MAC, HERE, THERE, b"\0\4\0\1"))
     line = "10.0.0.1:2000 > 10.0.0.2:3000 TFTP ACK 1"

@@ -45,6 +45,12 @@ class Blocks(Protocol):
     def add(self, block: int, size: int) -> Step:
         """Take block ``block`` with ``size`` octets (0 to 512; less than 512 is the last one)."""
 
+    def quiet_until(self, block: int) -> int:
+        """Return up to where full blocks in ascending order behind ``block`` are `Step.NEW` or `Step.HELD` for sure."""
+
+    def add_run(self, first: int, last: int) -> int:
+        """Take the full blocks ``first`` to ``last``, none beyond `quiet_until`; return how many of them were new."""
+
 
 class BlockMap:
     """Remembers every block: one bit each, 8 KiB at most (65,535 / 8)."""
@@ -94,6 +100,30 @@ class BlockMap:
             self.complete = True
             return Step.COMPLETE
         return Step.NEW
+
+    def quiet_until(self, block: int) -> int:
+        """Return the block before the highest one that is missing; without a known end there is no limit."""
+        if not self._total:
+            return MAX_BLOCKS
+        missing = ~int.from_bytes(self._bits, "little") & ((2 << self._total) - 2)
+        highest = missing.bit_length() - 1
+        return highest - 1 if highest > block else self._total - 1
+
+    def add_run(self, first: int, last: int) -> int:
+        """Take a run; see `Blocks`."""
+        self.heard = True
+        bits = self._bits
+        start, end = first >> 3, (last >> 3) + 1
+        if end > len(bits):
+            bits.extend(bytes(end - len(bits)))
+        run = ((1 << last - first + 1) - 1) << (first & 7)
+        held = int.from_bytes(bits[start:end], "little")
+        bits[start:end] = (held | run).to_bytes(end - start, "little")
+        new = (run & ~held).bit_count()
+        self._held += new
+        self._lowest = min(self._lowest, first)
+        self._highest = max(self._highest, last)
+        return new
 
 
 class LastGap:
@@ -151,3 +181,13 @@ class LastGap:
             return Step.COMPLETE
         self._final = self._start - 1
         return Step.PASS_OVER
+
+    def quiet_until(self, block: int) -> int:
+        """Return the block before the one that could complete the image; in a pass that has none, no limit."""
+        return self._final - 1 if self._final > block else MAX_BLOCKS
+
+    def add_run(self, first: int, last: int) -> int:
+        """Take a run; see `Blocks`.  Only its first block can have a gap before it, or be the one held already."""
+        new = self.add(first, BLOCK_SIZE) is Step.NEW
+        self._last = last
+        return last - first + new

@@ -17,7 +17,7 @@ What firmwares do differently is in `mtftpd.rom.profiles.MtftpProfile`, and what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -182,6 +182,26 @@ class Mtftp:
         if self.state is State.OPEN:
             return self._fail(Event.EXHAUSTED, "no answer to the opens", now)
         return self._unanswered(now)
+
+    # -- many blocks at once --------------------------------------------------------------------------------------
+
+    def quiet_until(self, block: int) -> int:
+        """Return up to where blocks behind ``block`` from the group make this client say and change nothing; 0: now.
+
+        They are full and ascend; some of them may be lost.
+        """
+        return self.blocks.quiet_until(block) if self.state is State.LISTEN and self.blocks.heard else 0
+
+    def hear_run(self, first: int, last: int, store: Callable[[int, int], None], now: float) -> None:
+        """Take full blocks ``first`` to ``last`` as `receive` would one by one, the last at ``now``.
+
+        None is beyond `quiet_until`.  ``store(offset, octets)`` puts what they hold into the memory.
+        """
+        count = last - first + 1
+        self.heard += count
+        self.duplicates += count - self.blocks.add_run(first, last)
+        self._deadline = now + self._wait
+        store((first - 1) * BLOCK_SIZE, count * BLOCK_SIZE)
 
     # -- listen ---------------------------------------------------------------------------------------------------
 

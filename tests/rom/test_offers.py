@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_pxeclient_alone_means_port_4011() -> None:
         ({60: b"PXEClient", 43: b"\1\4\1"}, {}, Refusal.BAD_OPTION_43),
     ],
 )
-def test_what_is_no_offer(options: dict[int, bytes], header: dict[str, object], expected: Refusal) -> None:
+def test_what_is_no_offer(options: dict[int, bytes], header: dict[str, Any], expected: Refusal) -> None:
     assert judge(reply(2, options, **header), SPEC) is expected
 
 

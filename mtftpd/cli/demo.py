@@ -61,14 +61,22 @@ class Percentage(click.ParamType[float]):
 @click.option("--loss", metavar="N%", type=Percentage(), default=0.0, help="Packets lost, each way. Default: none.")
 @click.option("--rom", type=click.Choice(["spec", "edk1"]), default="spec", show_default=True, help="Kind of ROM.")
 @click.option("--seed", type=int, default=1, show_default=True, help="For the loss.")
+@click.option(
+    "--limit",
+    metavar="SECONDS",
+    type=click.FloatRange(0.1),
+    default=300.0,
+    show_default=True,
+    help="Nodes that take longer have failed.",
+)
 @click.option("--loopback", is_flag=True, help="Use loopback even as root.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON and nothing else.")
-def command(nodes: int, image: Path | None, loss: float, rom: str, seed: int, loopback: bool, as_json: bool) -> int:
+def command(rom: str, as_json: bool, **given: Any) -> int:
     """Boot simulated nodes from the real server, on this machine."""
     from mtftpd.daemon.demo import Demo, DemoSettings
     from mtftpd.rom.profiles import PROFILES
 
-    settings = DemoSettings(nodes, image, loss, seed, PROFILES[rom], loopback)
+    settings = DemoSettings(profile=PROFILES[rom], **given)
     former = signal.signal(signal.SIGTERM, _interrupt)
     try:
         with Demo(settings) as demo:

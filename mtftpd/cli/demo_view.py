@@ -104,15 +104,20 @@ def summary(result: DemoResult) -> str:
         "",
         f"{result.booted} of {result.nodes} nodes booted; {result.verified} images verified by SHA-256 "
         f"({result.image_sha256[:16]}...)",
-        f"{result.listened} listened, {result.masters} as master, {result.unicast} by unicast; "
-        f"first after {result.first_seconds:.2f} s, last after {result.seconds:.2f} s",
+        f"{result.listened} listened, {result.masters} as master, {result.unicast} by unicast{_times(result)}",
         f"multicast blocks sent: {result.multicast_blocks} in {result.passes} passes, ideal {ideal} in one "
         f"({result.multicast_blocks / ideal:.2f} x), {result.repeats} repeats; unicast: {result.unicast_blocks}",
-        f"{result.lost_datagrams} datagrams lost on purpose, {result.kernel_drops} dropped at the server's sockets",
+        f"{result.lost_datagrams} datagrams lost on purpose, {result.overflowed} by sockets without room",
     ]
     lines += [f"fallback: {count} x {reason}" for reason, count in result.fallbacks.items()]
     lines += [f"failed: {count} x {reason}" for reason, count in result.failures.items()]
     return "\n".join(lines)
+
+
+def _times(result: DemoResult) -> str:
+    if not result.booted:
+        return ""
+    return f"; first after {result.first_seconds:.2f} s, last after {result.seconds:.2f} s"
 
 
 def _octets(size: int) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from mtftpd.daemon import demo_server
-from mtftpd.daemon.demo_node import NodeTask, run_node
+from mtftpd.daemon.demo_node import NodeTask, run_node, too_late
 from mtftpd.daemon.demo_results import DemoResult, NodeRecord, summarise
 from mtftpd.daemon.demo_scene import Scene, set_scene
 from mtftpd.errors import Unavailable
@@ -37,6 +37,8 @@ LIMIT: Final = 300.0
 _STARTING: Final = 30.0
 """Seconds for the server to open an image and to listen; SHA-256 alone takes 2 s per GiB."""
 _STEP: Final = 0.1
+_GRACE: Final = 2.0
+"""Seconds beyond the limit for the nodes to say themselves that their time is over."""
 _PATIENCE: Final = 3.0
 """Seconds between SIGTERM and SIGKILL for the server."""
 
@@ -103,12 +105,12 @@ class Demo:
         yield from self._wait_for_everybody()
         self._started = time.monotonic()
         self._open_gate()
-        end = self._started + self._settings.limit + 2 * _STEP
+        end = self._started + self._settings.limit + _GRACE
         while not all(record.ended for record in self.records) and time.monotonic() < end:
             yield self._listen()
         for record in self.records:
             if not record.ended:
-                record.fail(f"not done after {self._settings.limit:.0f} s")
+                record.fail(too_late(self._settings.limit, record.phase))
 
     def result(self) -> DemoResult:
         """Return what came of it; asks the server for its counters."""

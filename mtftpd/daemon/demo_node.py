@@ -66,8 +66,16 @@ def run_node(task: NodeTask, scene: Scene, pipe: int, gate: int) -> int:
         lose=_loser(task.loss, chance),
     )
     RomSockets(node, attachment, observer).run(time.monotonic() + task.seconds)
-    teller.tell("end", **_outcome(node, memory, observer.traffic))
+    outcome = _outcome(node, memory, observer.traffic)
+    if node.phase not in (Phase.DONE, Phase.FAILED):
+        outcome |= {"phase": Phase.FAILED.value, "detail": too_late(task.seconds, node.phase.value)}
+    teller.tell("end", **outcome)
     return 0 if node.phase is Phase.DONE else 1
+
+
+def too_late(seconds: float, phase: str) -> str:
+    """Return why a node failed that was still busy when its time was over."""
+    return f"not done after {seconds:g} s, in phase {phase}"
 
 
 def _identity(task: NodeTask, chance: random.Random) -> Identity:
@@ -111,4 +119,5 @@ def _outcome(node: Node, memory: ImageMemory, traffic: Traffic) -> dict[str, Any
         "sent": traffic.sent,
         "lost_in": traffic.lost_in,
         "lost_out": traffic.lost_out,
+        "overflowed": traffic.overflowed,
     }

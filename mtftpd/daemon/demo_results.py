@@ -10,7 +10,6 @@ from typing import Any, Final
 from mtftpd.core.images import MTFTP_BLOCK_SIZE
 from mtftpd.rom.actions import Phase
 
-_ENDS: Final = (Phase.DONE.value, Phase.FAILED.value)
 _VIA: Final = {Phase.LISTEN.value: "listened", Phase.MASTER.value: "master", Phase.UNICAST.value: "unicast"}
 
 
@@ -51,9 +50,6 @@ class NodeRecord:
 
     def _end(self, told: Mapping[str, Any]) -> None:
         self.ended_at = told["time"]
-        if told["phase"] not in _ENDS:
-            self.fail(f"not done in time, in phase {told['phase']}")
-            return
         self.phase = told["phase"]
         self.detail = told.get("detail", self.detail)
         self.octets = told.get("octets", 0)
@@ -67,7 +63,17 @@ class NodeRecord:
         self.ended_at = self.ended_at or float("inf")
 
 
-_COUNTS: Final = ("heard", "duplicates", "opens", "acknowledgements", "received", "sent", "lost_in", "lost_out")
+_COUNTS: Final = (
+    "heard",
+    "duplicates",
+    "opens",
+    "acknowledgements",
+    "received",
+    "sent",
+    "lost_in",
+    "lost_out",
+    "overflowed",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class DemoResult:
     repeats: int
     unicast_blocks: int
     lost_datagrams: int
-    kernel_drops: int
+    overflowed: int
     seconds: float
     first_seconds: float
 
@@ -127,7 +133,7 @@ def summarise(
         repeats=sum(group["repeats"] for group in groups),
         unicast_blocks=status["tftp"]["blocks"],
         lost_datagrams=sum(r.counts.get("lost_in", 0) + r.counts.get("lost_out", 0) for r in records),
-        kernel_drops=status["traffic"]["overflowed"],
+        overflowed=status["traffic"]["overflowed"] + sum(r.counts.get("overflowed", 0) for r in records),
         seconds=round(ends[-1], 3) if ends else 0.0,
         first_seconds=round(ends[0], 3) if ends else 0.0,
     )

@@ -63,12 +63,13 @@ class Attachment:
 
 @dataclass(slots=True)
 class Traffic:
-    """Datagrams of one node; what was lost was drawn, not counted by the kernel."""
+    """Datagrams of one node: lost were those that were drawn, overflowed those that the kernel had no room for."""
 
     received: int = 0
     sent: int = 0
     lost_in: int = 0
     lost_out: int = 0
+    overflowed: int = 0
 
 
 @dataclass(slots=True)
@@ -116,8 +117,8 @@ class RomSockets:
                     next_report = now + REPORT_INTERVAL
                     self._observer.on_progress()
         finally:
-            for opened in self._open.values():
-                opened.close()
+            for key in list(self._open):
+                self._remove(key)
 
     def _drain(self, descriptor: int) -> None:
         observer, receive, clock = self._observer, self._node.receive, time.monotonic
@@ -216,4 +217,5 @@ class RomSockets:
         opened = self._open.pop(key)
         del self._by_descriptor[opened.fileno()]
         self._poll.unregister(opened)
+        self._observer.traffic.overflowed += sockets.overflowed(opened)
         opened.close()

@@ -257,7 +257,10 @@ class Mtftp:
     def _answered_twice(self, block: int, datagram: Datagram, to_group: bool, now: float) -> Actions:
         """Wait for DATA 1 by both ways; DATA 2 after the group's DATA 1 means that somebody else is the master."""
         if block != 1:
-            return (self._overheard(2 if block == 2 and self._got_group else 0, now),)
+            follows = block == 2 and self._got_group
+            if follows:
+                self._memory.write(BLOCK_SIZE, datagram.data)
+            return (self._overheard(2 if follows else 0, now),)
         self._memory.write(0, datagram.data)
         if to_group:
             self._got_group = True

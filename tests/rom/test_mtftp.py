@@ -239,11 +239,13 @@ def test_edk1_forgets_half_an_answer_with_its_next_open() -> None:
 
 
 def test_edk1_listens_on_behind_two_blocks_that_it_overheard() -> None:
-    client, now = opener(EDK)
+    memory = Recorder()
+    client, now = opener(EDK, memory)
     client.receive(to_group(data(1)), now)
-    assert client.receive(to_group(data(2)), now) == (Enter(Phase.LISTEN),)
+    assert client.receive(to_group(data(2, b"y" * 512)), now) == (Enter(Phase.LISTEN),)
     assert client.receive(to_group(data(3, b"end")), now) == (Leave(GROUP), Unbind(1799))
     assert client.complete
+    assert memory.image() == b"x" * 512 + b"y" * 512 + b"end"
 
 
 @pytest.mark.parametrize("heard", [[2], [9]], ids=["without block 1", "from the middle"])
@@ -429,6 +431,28 @@ def test_whatever_comes(profile: MtftpProfile, script: list[Datagram | float]) -
     if client.complete:
         assert memory.image()[: client.blocks.length] == IMAGE
     assert client.complete == (client.state is State.DONE)
+
+
+@BOTH
+@given(
+    heard=st.lists(st.sampled_from([True] * 12 + [False]), min_size=18, max_size=18),
+    unicast=st.booleans(),
+    opens_at=st.sampled_from([0, 0, 0, 1, 2, 5]),
+)
+def test_an_opener_that_says_done_has_the_image(
+    profile: MtftpProfile, heard: list[bool], unicast: bool, opens_at: int
+) -> None:
+    """Three passes with losses come while a client opens, and it may have been chosen as the master."""
+    memory = Recorder()
+    client, now = opener(profile, memory)
+    if unicast:
+        client.receive(to_station(data(1, IMAGE[:512])), now)
+    stream = list(enumerate(blocks_of(IMAGE), 1)) * 3
+    for (number, payload), arrives in list(zip(stream, heard, strict=True))[opens_at:]:
+        if arrives:
+            client.receive(to_group(data(number, payload)), now)
+    if client.complete:
+        assert memory.image() == IMAGE
 
 
 @given(lost=st.sets(st.integers(0, 11)), profile=st.sampled_from([SPEC, EDK, replace(SPEC, opens=1)]))

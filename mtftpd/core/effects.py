@@ -61,9 +61,13 @@ class SendRun(NamedTuple):
 
 
 class OpenTransfer(NamedTuple):
-    """Open an unconnected UDP socket on the server's address and a fresh ephemeral port (the transfer's TID)."""
+    """Open a UDP socket on the server's address and a fresh ephemeral port (the transfer's TID) for ``peer``.
+
+    What strangers send to that port must be received too: they are answered, and the transfer lives on.
+    """
 
     socket: int
+    peer: Endpoint
 
 
 class CloseTransfer(NamedTuple):

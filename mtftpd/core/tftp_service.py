@@ -266,7 +266,7 @@ class TftpService:
     def _begin(self, asked: Asked, image: Image, granted: Granted, now: float) -> Effects:
         transfer = Transfer(self._register.take_socket(), asked, image, granted, now)
         self._register.add(transfer)
-        return (OpenTransfer(transfer.socket), transfer.first_reply(), start_report(transfer))
+        return (OpenTransfer(transfer.socket, transfer.peer), transfer.first_reply(), start_report(transfer))
 
     def _from_stranger(self, socket: int, source: Endpoint, data: bytes) -> Effects:
         """Tell a wrong port so and go on (RFC 1350 section 4); an ERROR never answers an ERROR."""

@@ -26,6 +26,9 @@ SLICE: Final = 0.005
 """Seconds between two turns of trio while packets keep coming."""
 LINGER: Final = 0.001
 """Seconds to wait inside the epoll for the next packet, while trio waits too; the answer to a block comes sooner."""
+SPIN: Final = 0.0001
+"""Seconds to ask the epoll again and again, where the packet before came as soon: a pass whose master answers within
+them would spend more time in falling asleep and waking up.  Others never see it, so it costs no idle processor."""
 WATCH: Final = 1.0
 """Seconds between two looks at whether the open images are still what they were, while anything happens."""
 MAX_EVENTS: Final = 64
@@ -78,6 +81,7 @@ class Pump:
         self._performer = Performer(service, outlets, store, sink)
         self._received = 0
         self._received_octets = 0
+        self._brisk = False
         self._next_look = -math.inf
         self._next_watch = -math.inf
         first = (Service.DHCP, Service.PXE)
@@ -131,10 +135,10 @@ class Pump:
 
     def _serve(self) -> bool:
         """Serve for up to `SLICE`; False when nothing came for `LINGER` and nothing is due."""
-        poll, clock = self._channels.epoll.poll, time.monotonic
+        clock = time.monotonic
         end = clock() + SLICE
         while True:
-            events = poll(LINGER, MAX_EVENTS)
+            events = self._poll()
             now = clock()
             if now >= self._next_watch:
                 self._watch(now)
@@ -145,6 +149,21 @@ class Pump:
                 return False
             if now >= end:
                 return True
+
+    def _poll(self) -> list[tuple[int, int]]:
+        """Return the sockets that can be served, after `LINGER` at the latest."""
+        poll, clock = self._channels.epoll.poll, time.monotonic
+        events = poll(0, MAX_EVENTS)
+        if events:
+            return events
+        began = clock()
+        if self._brisk:
+            while clock() - began < SPIN:
+                if events := poll(0, MAX_EVENTS):
+                    return events
+        events = poll(LINGER, MAX_EVENTS)
+        self._brisk = bool(events) and clock() - began < SPIN
+        return events
 
     def _tick_if_due(self, now: float) -> bool:
         self._next_look = now + LINGER
@@ -158,10 +177,10 @@ class Pump:
 
     def _dispatch(self, events: list[tuple[int, int]], limit: int) -> None:
         """Serve the sockets of ``events``: DHCP first, up to ``limit`` datagrams of each other one."""
-        urgent = [event for event in events if event[0] in self._urgent]
-        if urgent:
-            self._drain(urgent, MAX_DRAIN)
-            events = [event for event in events if event[0] not in self._urgent]
+        urgent = self._urgent
+        if urgent and len(events) > 1:
+            self._drain([event for event in events if event[0] in urgent], MAX_DRAIN)
+            events = [event for event in events if event[0] not in urgent]
         self._drain(events, limit)
 
     def _drain(self, events: list[tuple[int, int]], limit: int) -> None:

@@ -201,7 +201,7 @@ class Performer:
             self._outlets.capture.datagram(channel.local, destination, send.data)
 
     def _open_transfer(self, effect: OpenTransfer) -> None:
-        if not self._channels.open_transfer(effect.socket):
+        if not self._channels.open_transfer(effect.socket, effect.peer):
             self.sent.no_socket += 1
 
     def _close_transfer(self, effect: CloseTransfer) -> None:

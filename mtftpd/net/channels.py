@@ -30,8 +30,8 @@ MAX_REQUEST: Final = 4_096
 MAX_ANSWER: Final = 476
 """Octets read from the socket of a transfer: an ACK has 4, an ERROR seldom 100, the rest of a longer text is not
 missed.  With the head of a bytes object this is the largest buffer that Python takes from its own pools."""
-DESCRIPTORS: Final = 8_192
-"""The core has at most 5,000 transfers with a socket each; files, the journal and the rest fit into what is left."""
+DESCRIPTORS: Final = 12_288
+"""The core has at most 5,000 transfers with two sockets each; files, the journal and the rest fit into what is left."""
 LOOPBACK_INDEX: Final = 1
 """The interface index of ``lo`` in every network namespace: what comes in there was sent by this host."""
 
@@ -72,26 +72,51 @@ class Channel(ABC):
 
 
 class TransferChannel(Channel):
-    """The socket of one transfer: one peer nearly always, so its endpoint is kept."""
+    """The connected socket of one transfer."""
 
-    __slots__ = ("_recvfrom",)
+    __slots__ = ("_receive", "_send", "strangers")
 
-    def __init__(self, number: int, opened: socket.socket, link: Link) -> None:
+    def __init__(self, number: int, opened: socket.socket, link: Link, strangers: StrangersChannel) -> None:
         super().__init__(number, opened, link)
-        self._recvfrom = opened.recvfrom
+        self.strangers = strangers
+        self._peer = Endpoint(*opened.getpeername())
+        self._receive = opened.recv
+        self._send = opened.send
+        self.send = self._send_to_peer
 
     def receive(self) -> Datagram | None:
         """Return the next datagram, see `Channel.receive`."""
         try:
-            data, source = self._recvfrom(MAX_ANSWER)
+            data = self._receive(MAX_ANSWER)
         except BlockingIOError:
             return None
         except OSError:
             self.errors.queued += 1
             return None
-        if source != self._peer:
-            self._peer = Endpoint(*source)
         return _new_datagram(Datagram, (self.number, self._peer, self.local, data))
+
+    def _send_to_peer(self, data: bytes | memoryview, destination: Endpoint) -> None:
+        if destination is self._peer or destination == self._peer:
+            self._send(data)
+        else:
+            self.strangers.send(data, destination)
+
+
+class StrangersChannel(Channel):
+    """Everybody else at the port of a transfer."""
+
+    __slots__ = ()
+
+    def receive(self) -> Datagram | None:
+        """Return the next datagram, see `Channel.receive`."""
+        try:
+            data, source = self.socket.recvfrom(MAX_ANSWER)
+        except BlockingIOError:
+            return None
+        except OSError:
+            self.errors.queued += 1
+            return None
+        return Datagram(self.number, Endpoint(*source), self.local, data)
 
 
 class ServiceChannel(Channel):
@@ -237,21 +262,28 @@ class Channels:
         self.by_descriptor[channel.socket.fileno()] = channel
         self.epoll.register(channel.socket.fileno(), select.EPOLLIN)
 
-    def open_transfer(self, number: int) -> bool:
-        """Open the socket of a transfer; False when there is no descriptor or port left."""
+    def open_transfer(self, number: int, peer: Endpoint) -> bool:
+        """Open the sockets of a transfer; False when there is no descriptor or port left."""
         try:
-            opened = sockets.open_transfer(self.link)
+            connected, others = sockets.open_transfer(self.link, peer)
         except OSError:
             return False
-        self._watch(TransferChannel(number, opened, self.link))
+        strangers = StrangersChannel(number, others, self.link)
+        self._watch(strangers)
+        self._watch(TransferChannel(number, connected, self.link, strangers))
         return True
 
     def close_transfer(self, number: int) -> None:
         """Close the socket of a transfer, if it is open."""
         channel = self.by_number.pop(number, None)
         if channel is not None:
-            del self.by_descriptor[channel.socket.fileno()]
-            channel.socket.close()
+            self._forget(channel)
+        if isinstance(channel, TransferChannel):
+            self._forget(channel.strangers)
+
+    def _forget(self, channel: Channel) -> None:
+        del self.by_descriptor[channel.socket.fileno()]
+        channel.socket.close()
 
     def await_room(self, channel: Channel, waiting: bool) -> None:
         """Have the epoll report when ``channel`` can send again, or stop that."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
@@ -128,11 +129,31 @@ def open_unicast(link: Link, purpose: Purpose, ttl: int) -> socket.socket:
     return opened
 
 
-def open_transfer(link: Link) -> socket.socket:
-    """Open the socket of one transfer: the server's address and an ephemeral port.  Raises OSError."""
+def open_transfer(link: Link, peer: tuple[str, int]) -> tuple[socket.socket, socket.socket]:
+    """Open the two sockets of one transfer on one ephemeral port: for ``peer``, and for strangers.  Raises OSError.
+
+    A connected socket saves the address of each packet both ways, 1 us per block; alone it would have the kernel
+    answer strangers with ICMP, where RFC 1350 section 4 wants ERROR 5.
+    """
+    strangers = _open(link)
+    try:
+        strangers.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        strangers.bind((str(link.address), 0))
+        return _connected(link, strangers.getsockname(), peer), strangers
+    except OSError:
+        strangers.close()
+        raise
+
+
+def _connected(link: Link, local: tuple[str, int], peer: tuple[str, int]) -> socket.socket:
     opened = _open(link)
     try:
-        opened.bind((str(link.address), 0))
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        opened.bind(local)
+        opened.connect(peer)
+        with suppress(BlockingIOError):  # whatever slipped in between the two calls is from anyone
+            while True:
+                opened.recv(1)
     except OSError:
         opened.close()
         raise

@@ -46,7 +46,7 @@ def test_unanswered_requests_make_room_for_new_ones() -> None:
         assert len(ask(service, peer=Endpoint(address(number), 1000))) == 3
     effects = ask(service)
     assert ends(effects) == ["first packet not answered, room needed"]
-    assert effects[1:3] == (CloseTransfer(1000), OpenTransfer(1000 + MAX_HALF_OPEN))
+    assert effects[1:3] == (CloseTransfer(1000), OpenTransfer(1000 + MAX_HALF_OPEN, PEER))
     assert service.statistics().half_open == MAX_HALF_OPEN
     assert tell(service, Ack(1), 1000 + MAX_HALF_OPEN)
 
@@ -206,7 +206,7 @@ class Shell:
     def perform(self, effects: Effects, now: float) -> None:
         for effect in effects:
             match effect:
-                case OpenTransfer(socket):
+                case OpenTransfer(socket, _):
                     assert socket not in self.open
                     self.open.add(socket)
                 case CloseTransfer(socket):

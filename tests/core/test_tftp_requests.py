@@ -44,7 +44,7 @@ def test_request_opens_a_socket_and_sends_the_oack() -> None:
     answer: Pairs = (("tsize", "10000"), ("blksize", "1024"), ("windowsize", "4"))
     detail = (("file", "nbp"), ("size", 10_000), ("block_size", 1024), ("window", 4))
     assert ask(service, options=options) == (
-        OpenTransfer(1000),
+        OpenTransfer(1000, PEER),
         Send(1000, PEER, build(OptionAck(answer))),
         Report(ReportKind.TFTP_STARTED, PEER.address, None, detail),
     )
@@ -55,7 +55,7 @@ def test_request_opens_a_socket_and_sends_the_oack() -> None:
 def test_plain_request_gets_data() -> None:
     """mtftp.md FBK-01: no options at all."""
     effects = ask(server(CATALOGUE))
-    assert effects[:2] == (OpenTransfer(1000), SendRun(1000, PEER, NBP, 1, 1, 512, 0))
+    assert effects[:2] == (OpenTransfer(1000, PEER), SendRun(1000, PEER, NBP, 1, 1, 512, 0))
 
 
 def test_unknown_options_are_no_options() -> None:
@@ -134,7 +134,7 @@ def test_other_files_are_looked_up() -> None:
     assert found.name == "pxelinux.cfg/default"
     image = Image(9, "default", 1024)
     assert service.looked_up(found.request, image, 0.0)[:2] == (
-        OpenTransfer(1000),
+        OpenTransfer(1000, PEER),
         Send(1000, PEER, build(OptionAck(BLKSIZE))),
     )
 
@@ -195,7 +195,7 @@ def test_third_unanswered_oack_is_left_out() -> None:
     for now in (0.0, 4.0, 8.0):
         ask(service, options=BLKSIZE, now=now)
     effects = ask(service, options=BLKSIZE, now=12.0)
-    assert effects[:2] == (OpenTransfer(1001), SendRun(1001, PEER, NBP, 1, 1, 512, 0))
+    assert effects[:2] == (OpenTransfer(1001, PEER), SendRun(1001, PEER, NBP, 1, 1, 512, 0))
     assert ask(service, options=BLKSIZE, now=16.0) == (SendRun(1001, PEER, NBP, 1, 1, 512, 0),)
     assert tell(service, Ack(0), 1000, now=16.1) == (SendRun(1000, PEER, NBP, 1, 1, 1024, 0),)
     assert tell(service, Ack(1), 1001, now=16.1) == (SendRun(1001, PEER, NBP, 2, 1, 512, 0),)
@@ -227,7 +227,7 @@ def test_client_that_starts_over_is_served() -> None:
     service.tick(0.7)
     effects = ask(service, now=1.5)
     assert ends(effects) == ["client started over"]
-    assert OpenTransfer(1001) in effects
+    assert OpenTransfer(1001, PEER) in effects
     assert SendRun(1001, PEER, NBP, 1, 1, 512, 0) in effects
 
 
@@ -238,14 +238,14 @@ def test_next_file_from_the_same_port_ends_the_first() -> None:
     tell(service, Ack(0))
     effects = ask(service, now=0.02)
     assert ends(effects) == ["last block not acknowledged"]
-    assert effects[1:3] == (OpenTransfer(1001), SendRun(1001, PEER, NBP, 1, 1, 512, 0))
+    assert effects[1:3] == (OpenTransfer(1001, PEER), SendRun(1001, PEER, NBP, 1, 1, 512, 0))
 
 
 def test_same_file_again_after_the_end() -> None:
     service = server(CATALOGUE)
     ask(service, b"boot/small")
     assert ends(tell(service, Ack(1))) == ["complete"]
-    assert ask(service, b"boot/small", now=0.02)[0] == OpenTransfer(1001)
+    assert ask(service, b"boot/small", now=0.02)[0] == OpenTransfer(1001, PEER)
     assert service.tick(10.0) == (CloseTransfer(1000),)
     assert ask(service, b"boot/small", now=11.0) == (SendRun(1001, PEER, SMALL, 1, 1, 512, 0),)
 

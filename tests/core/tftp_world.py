@@ -255,7 +255,7 @@ class World:
                 assert socket in self.open or socket == Service.TFTP
                 self.sent_packets += 1
                 self._carry(destination, socket, data)
-            case OpenTransfer(socket):
+            case OpenTransfer(socket, _):
                 assert socket not in self.open
                 self.open.add(socket)
             case CloseTransfer(socket):

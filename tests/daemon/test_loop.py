@@ -114,9 +114,9 @@ async def test_ticks_come_when_due_and_never_without_a_deadline(bench: Bench) ->
 
 async def test_what_has_arrived_is_read_before_anything_is_repeated(bench: Bench) -> None:
     script = Script(deadlines=[0.0])
-    for number in (FIRST_TRANSFER, FIRST_TRANSFER + 1):
-        bench.channels.open_transfer(number)
     async with client() as asking:
+        for number in (FIRST_TRANSFER, FIRST_TRANSFER + 1):
+            bench.channels.open_transfer(number, Endpoint(*asking.getsockname()))
         for number in (FIRST_TRANSFER, FIRST_TRANSFER + 1, Service.TFTP):
             for text in (b"one", b"two", b"three"):
                 await asking.sendto(text, bench.port(number))
@@ -168,7 +168,7 @@ async def test_a_run_is_sent_block_by_block_and_in_bursts(bench: Bench, root: Pa
     def answer(asked: Datagram) -> Effects:
         first, count = map(int, asked.data.split())
         return (
-            OpenTransfer(FIRST_TRANSFER),
+            OpenTransfer(FIRST_TRANSFER, asked.source),
             SendRun(FIRST_TRANSFER, asked.source, image, first, count, 512),
             CloseTransfer(FIRST_TRANSFER),
         )

@@ -11,7 +11,16 @@ from mtftpd.core.effects import FIRST_TRANSFER, Service
 from mtftpd.core.settings import Link, Ports
 from mtftpd.errors import Unavailable
 from mtftpd.net import sockets
-from mtftpd.net.channels import MAX_REQUEST, Channel, Channels, Listening, ServiceChannel, swapped
+from mtftpd.net.channels import (
+    MAX_REQUEST,
+    Channel,
+    Channels,
+    Listening,
+    ServiceChannel,
+    StrangersChannel,
+    TransferChannel,
+    swapped,
+)
 from mtftpd.wire.datagram import Datagram, Endpoint
 
 ANY_PORTS = Ports(dhcp_server=0, dhcp_client=0, pxe=0, tftp=0, mtftp_server=0, mtftp_client=0, mtftp_ipxe=0)
@@ -109,23 +118,38 @@ def test_a_datagram_longer_than_any_request_is_counted_and_gone(channels: Channe
     assert channel.errors.too_long == 1
 
 
-def test_transfers_have_a_port_each_and_survive_icmp(channels: Channels) -> None:
-    assert channels.open_transfer(FIRST_TRANSFER)
-    channel = channels.by_number[FIRST_TRANSFER]
-    assert channel.local.port not in dataclasses.astuple(channels.ports)
-    with client() as gone:
-        nobody = Endpoint(*gone.getsockname())
-    channel.send(b"data", nobody)
-    channel.send(b"data", nobody)
-    assert channel.receive() is None
-    with client() as sender:
-        sender.sendto(b"ack", channel.local)
-        assert next_of(channels, FIRST_TRANSFER) == Datagram(
-            FIRST_TRANSFER, Endpoint(*sender.getsockname()), channel.local, b"ack"
-        )
+def test_a_transfer_has_a_port_and_tells_its_peer_from_strangers(channels: Channels) -> None:
+    with client() as peer, client() as stranger:
+        partner, other = Endpoint(*peer.getsockname()), Endpoint(*stranger.getsockname())
+        assert channels.open_transfer(FIRST_TRANSFER, partner)
+        channel = channels.by_number[FIRST_TRANSFER]
+        assert isinstance(channel, TransferChannel)
+        assert channel.local.port not in dataclasses.astuple(channels.ports)
+        stranger.sendto(b"hello", channel.local)
+        peer.sendto(b"ack", channel.local)
+        assert next_of(channels, FIRST_TRANSFER) == Datagram(FIRST_TRANSFER, partner, channel.local, b"ack")
+        assert channel.strangers.receive() == Datagram(FIRST_TRANSFER, other, channel.local, b"hello")
+        assert channel.receive() is None
+        assert channel.strangers.receive() is None
+        channel.send(b"data", partner)
+        channel.send(b"error", other)
+        assert peer.recvfrom(100) == (b"data", channel.local)
+        assert stranger.recvfrom(100) == (b"error", channel.local)
     channels.close_transfer(FIRST_TRANSFER)
     channels.close_transfer(FIRST_TRANSFER)
     assert FIRST_TRANSFER not in channels.by_number
+    assert not any(isinstance(left, TransferChannel | StrangersChannel) for left in channels.by_descriptor.values())
+
+
+def test_a_transfer_survives_a_client_that_has_closed_its_port(channels: Channels) -> None:
+    with client() as gone:
+        nobody = Endpoint(*gone.getsockname())
+        assert channels.open_transfer(FIRST_TRANSFER, nobody)
+    channel = channels.by_number[FIRST_TRANSFER]
+    channel.send(b"data", nobody)
+    select.select([channel.socket], [], [], 5)
+    assert channel.receive() is None
+    assert channel.errors.queued == 1
 
 
 def test_overflow_of_a_service_socket_is_counted(channels: Channels) -> None:

@@ -30,6 +30,8 @@ _CARD: Final = "eth0"
 _SERVER: Final = IPv4Interface("10.77.0.1/16")
 _FIRST_NODE: Final = IPv4Address("10.77.1.1")
 _FIRST_LOOPBACK_NODE: Final = IPv4Address("127.1.0.1")
+_SPARE: Final = 16
+"""Addresses more than nodes: those that end in 0 or 255 are not given out, and 1,000 nodes meet four pairs of them."""
 _PALINDROME: Final = 257
 """Ports that are a multiple of it read the same in both byte orders, so that no decoy is needed (quirk Q15)."""
 _LOWEST, _HIGHEST = 10_280, 32_639
@@ -42,7 +44,7 @@ def hardware_of(number: int) -> HardwareAddress:
 
 
 def _range(first: IPv4Address, nodes: int) -> str:
-    return f"{first}-{first + nodes - 1}"
+    return f"{first}-{first + nodes - 1 + _SPARE}"
 
 
 class Scene(Protocol):

@@ -38,6 +38,9 @@ from mtftpd.wire.datagram import Datagram, Endpoint
 AFTER_DECLINE: Final = 10.0
 """RFC 2131 3.1.5: the least wait in seconds before a client that declined an address asks again."""
 
+_XID: Final = slice(4, 8)
+"""Where the transaction id stands in a BOOTP message (RFC 951 3)."""
+
 
 class State(Enum):
     """Where the client is."""
@@ -142,13 +145,15 @@ class Dhcp:
 
     def receive(self, datagram: Datagram, now: float) -> Actions:
         """Take a reply; whatever is not for this client or not of this exchange gets no answer."""
+        # A ROM compares before it reads: where everybody broadcasts, nearly everything is for somebody else.
+        if datagram.data[_XID] != self._xid.to_bytes(4, "big"):
+            return NOTHING
         try:
             message = bootp.parse_untrusted(datagram.data)
         except Malformed:
             return NOTHING
         if (
             message.op != bootp.BOOTREPLY
-            or message.xid != self._xid
             or message.chaddr[: message.hlen] != self._identity.hardware.octets
             or message.htype != self._identity.hardware.htype
         ):

@@ -129,7 +129,13 @@ def test_replies_to_others_are_ignored(changes: dict[str, Any]) -> None:
 
 def test_bytes_that_are_no_reply_are_ignored() -> None:
     client, _ = powered()
-    assert client.receive(Datagram(68, Endpoint(SERVER, 67), ALL, b"x" * 300), 0.0) == NOTHING
+    for octets in (
+        b"",
+        b"x" * 300,
+        bytes((2, 1, 6, 0, 0, 0, 0x10, 0)),
+        bytes((0, 1, 6, 0, 0, 0, 0x10, 0)) + bytes(300),
+    ):
+        assert client.receive(Datagram(68, Endpoint(SERVER, 67), ALL, octets), 0.0) == NOTHING
     assert give(client, reply(ACK, pxe_options=DIRECT)) == NOTHING
 
 

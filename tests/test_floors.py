@@ -19,7 +19,15 @@ FLOORS = {
     "cli": 4, "__main__": 4, "__init__": 0,
 }  # fmt: skip
 
-NEVER = [("core", "rom"), ("rom", "core"), ("conformance", "core"), ("rom", "net"), ("core", "net")]
+NEVER = [
+    ("core", "rom"),
+    ("rom", "core"),
+    ("conformance", "core"),
+    ("rom", "net"),
+    ("core", "net"),
+    ("sim", "net"),
+    ("net", "sim"),
+]
 """The first may not import the second, whatever their floors: independent readings of the same documents."""
 
 PURE = ("wire", "quirks", "core", "rom", "errors")
@@ -93,6 +101,16 @@ def test_floors_0_and_1_are_pure(module: Path) -> None:
     assert not [step for step in steps if step[0] not in ALLOWED_IN_PURE and ".".join(step[:2]) not in ALLOWED_IN_PURE]
     calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not calls & {"open", "print", "input", "__import__", "exec", "eval"}
+
+
+def test_virtual_time_is_the_only_time_of_a_simulation(module: Path) -> None:
+    """Chance is seeded there, and nothing else may make two runs differ."""
+    if part(module) != "sim":
+        return
+    steps = [name.split(".") for name in imports(ast.parse(module.read_text()))]
+    allowed = ALLOWED_IN_PURE | {"random", "statistics", "tomllib", "zlib", "html", "base64"}
+    assert not [step for step in steps if step[0] not in allowed]
+    assert not [step for step in steps if step[0] == "random" and step != ["random", "Random"]]
 
 
 def test_libraries_stay_behind_one_door(module: Path) -> None:

@@ -16,6 +16,7 @@ COMMANDS = {
     "serve": "Serve DHCP, PXE, MTFTP and TFTP until told to stop.",
     "check": "Print the effective configuration; nothing is sent.",
     "demo": "Boot simulated nodes from the real server, here.",
+    "simulate": "Boot thousands of simulated nodes in virtual time.",
     "decode": "Show packets: a capture file, or hex, one line each.",
 }
 """Name and summary; the command is ``command`` in the module ``mtftpd.cli.NAME``."""

@@ -122,6 +122,7 @@ class DropReason(Enum):
     STALE_ACK = "stale-ack"
     DUPLICATE_REQUEST = "duplicate-request"
     TOO_MANY_TRANSFERS = "too-many-transfers"
+    TOO_MANY_ERRORS = "too-many-errors"
     STOPPING = "server-is-stopping"
     UNEXPECTED = "unexpected-in-this-state"
 

@@ -61,6 +61,14 @@ class Session:
             return state.run.binding.image.key == image.key
         return isinstance(state, Gather) and self.binding.image.key == image.key
 
+    def images(self) -> frozenset[int]:
+        """Return the keys of what is being sent and of what the next pass sends."""
+        state = self.state
+        bindings = [self.binding]
+        if isinstance(state, First | Lockstep | Paced):
+            bindings.append(state.run.binding)
+        return frozenset(binding.image.key for binding in bindings)
+
     def counts_on(self, source: Endpoint) -> bool:
         """Return whether an ERROR from ``source`` would change anything."""
         state = self.state

@@ -97,6 +97,10 @@ class MtftpService:
                 effects += session.abort("image changed", now) + self._settle(session, now)
         return effects
 
+    def images_in_use(self) -> frozenset[int]:
+        """Return the keys of the images that a pass sends or that the next one would."""
+        return frozenset().union(*(session.images() for session in self._all()))
+
     def fetched_by_unicast(self, address: str, name: str) -> Effects:
         """Take note that a client has begun to fetch ``name`` (normalised) from port 69: perhaps it gave up here."""
         effects: Effects = ()

@@ -81,6 +81,14 @@ class BootService:
         """End everything that still serves ``image``, whose file is no longer what was opened: no mixed image, ever."""
         return (*self._mtftp.image_changed(image, now), *self._tftp.image_changed(image, now))
 
+    def images_in_use(self) -> frozenset[int]:
+        """Return the keys of the images that may still be read: those of the catalogue, and what runs on with others.
+
+        What a `Lookup` opened is in it while a transfer has it, and is given back with `Release` all the same.
+        """
+        catalogued = (image.key for image in self.catalogue.images)
+        return frozenset(catalogued) | self._mtftp.images_in_use() | self._tftp.images_in_use()
+
     def reconfigure(self, settings: Settings, catalogue: Catalogue, now: float) -> Effects:
         """Swap the configuration: running transfers and passes go on with what they started with.
 

@@ -22,8 +22,9 @@ from mtftpd.core.effects import (
     Send,
     Service,
 )
-from mtftpd.core.filenames import normalise
+from mtftpd.core.filenames import normalise, shown
 from mtftpd.core.images import Image
+from mtftpd.core.refusals import Refusals
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.core.tftp import Asked, Outcome, State, Transfer
 from mtftpd.core.tftp_negotiation import MAX_WINDOW, Granted, Limits, largest_block, negotiate
@@ -62,6 +63,7 @@ class TftpService:
         self._looking_up: Asked | None = None
         self._lookup = 0
         self._windowless: dict[str, float] = {}
+        self._refusals = Refusals()
         self._tally = Tally()
 
     def receive(self, datagram: Datagram, now: float) -> Effects:
@@ -87,7 +89,7 @@ class TftpService:
             return () if image is None else self._give_back(image)
         self._looking_up = None
         if image is None:
-            return self._refuse(asked.peer, asked.name, ErrorCode.FILE_NOT_FOUND, "file not found")
+            return self._refuse(asked.peer, asked.name, ErrorCode.FILE_NOT_FOUND, "file not found", now)
         return self._open(asked, image, now)
 
     def next_deadline(self) -> float | None:
@@ -123,6 +125,10 @@ class TftpService:
             effects += self._ended(transfer, now)
         return tuple(effects)
 
+    def images_in_use(self) -> frozenset[int]:
+        """Return the keys of the images of all transfers that have not ended."""
+        return frozenset(transfer.image.key for transfer in self._register.running())
+
     def reconfigure(self, settings: Settings, catalogue: Catalogue, now: float) -> Effects:
         """Serve new requests from ``catalogue``; transfers go on with the image that they started with."""
         self._configure(settings, catalogue)
@@ -155,10 +161,10 @@ class TftpService:
             return (Drop(DropReason.NOT_A_REQUEST, source),)
         self._tally.requests += 1
         if packet.opcode != Opcode.RRQ:
-            return self._refuse(source, packet.filename, ErrorCode.ACCESS_VIOLATION, "this server is read-only")
+            return self._refuse(source, packet.filename, ErrorCode.ACCESS_VIOLATION, "this server is read-only", now)
         # An image has no lines to translate: netascii is octet (quirk Q101).
         if packet.mode not in {OCTET, NETASCII}:
-            return self._refuse(source, packet.filename, ErrorCode.ILLEGAL_OPERATION, "only octet mode is served")
+            return self._refuse(source, packet.filename, ErrorCode.ILLEGAL_OPERATION, "only octet mode is served", now)
         return self._on_read_request(packet, source, hash(datagram.data), now)
 
     def _unserved(self, datagram: Datagram) -> DropReason | None:
@@ -183,10 +189,11 @@ class TftpService:
         if name == "":
             name = self._offered_name(peer.address)
             if not name:
-                return ended + self._refuse(peer, "", ErrorCode.FILE_NOT_FOUND, "no file name, and none was offered")
+                text = "no file name, and none was offered"
+                return ended + self._refuse(peer, "", ErrorCode.FILE_NOT_FOUND, text, now)
         if name is None:
             text = "file name not allowed"
-            return ended + self._refuse(peer, request.filename, ErrorCode.ACCESS_VIOLATION, text)
+            return ended + self._refuse(peer, request.filename, ErrorCode.ACCESS_VIOLATION, text, now)
         asked = Asked(peer, name, request.options, fingerprint)
         ended += self._supersede(asked, now) + self._evict(peer.address, now)
         if not self._register.has_room(peer.address):
@@ -240,8 +247,10 @@ class TftpService:
         evicted.end(_EVICTED, now)
         return self._ended(evicted, now)
 
-    def _refuse(self, peer: Endpoint, filename: bytes | str, code: ErrorCode, text: str) -> Effects:
+    def _refuse(self, peer: Endpoint, filename: bytes | str, code: ErrorCode, text: str, now: float) -> Effects:
         self._tally.refused += 1
+        if not self._refusals.may_tell(peer.address, now):
+            return (Drop(DropReason.TOO_MANY_ERRORS, peer, f"{shown(filename)}: {text}"),)
         return (Send(Service.TFTP, peer, build(Error(code, text))), refusal_report(peer, filename, code, text))
 
     # Transfers

@@ -126,6 +126,19 @@ def test_dhcp_and_mtftp_agree_after_a_reload(service: BootService) -> None:
     assert (binding.image, binding.group.address) == (NEWER, str(second))
 
 
+def test_images_are_in_use_as_long_as_anything_sends_them(service: BootService) -> None:
+    """By the catalogue, by a transfer, and by a pass that began before a reload."""
+    service.receive(at(Service.TFTP, RRQ), 0.0)
+    service.receive(at(Service.MTFTP, RRQ, Endpoint("10.0.0.101", 1799)), 0.0)
+    service.reconfigure(DHCP, Catalogue((NEWER,), {"nbp": NEWER}), 1.0)
+    assert service.images_in_use() == {NBP.key, NEWER.key}
+    service.receive(at(FIRST_TRANSFER, b"\0\5\0\0\0"), 1.0)
+    assert service.images_in_use() == {NBP.key, NEWER.key}
+    service.tick(100.0)
+    service.tick(200.0)
+    assert service.images_in_use() == {NEWER.key}
+
+
 def test_a_refused_configuration_changes_nothing(service: BootService) -> None:
     before = (service.settings, service.catalogue, service.groups)
     elsewhere = Addressing(IPv4Address("192.0.2.1"), IPv4Address("192.0.2.9"))

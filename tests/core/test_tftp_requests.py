@@ -16,6 +16,7 @@ from mtftpd.core.effects import (
     Service,
 )
 from mtftpd.core.images import Image
+from mtftpd.core.refusals import BURST, PER_SECOND
 from mtftpd.core.settings import Catalogue
 from mtftpd.core.tftp import HALF_OPEN_SECONDS
 from mtftpd.core.tftp_service import TftpService
@@ -126,6 +127,23 @@ def test_empty_name_means_the_file_that_was_offered(offered: str | None, answere
     assert asked == [PEER.address]
     if not answered:
         assert error(effects)[1].code == 1
+
+
+def test_quirk_q103_a_client_that_does_not_notice_errors_gets_few_of_them() -> None:
+    service = server(CATALOGUE)
+    answers = [tell(service, Request(2, b"nbp"), Service.TFTP, now=second / 10) for second in range(1000)]
+    told = [each for each in answers if isinstance(each[0], Send)]
+    assert BURST <= len(told) <= BURST + 100 * PER_SECOND
+    assert reasons(answers[-1]) in ([], [DropReason.TOO_MANY_ERRORS])
+    assert service.statistics().refused == 1000
+    assert error(tell(service, Request(2, b"nbp"), Service.TFTP, peer=OTHER, now=100.0))[1].code == 2
+
+
+def test_the_searches_of_three_loaders_are_answered_at_once() -> None:
+    service = server(CATALOGUE)
+    for number in range(3 * (11 + 6)):
+        asked = lookup(ask(service, f"pxelinux.cfg/{number}".encode()))
+        assert error(service.looked_up(asked.request, None, 0.0))[1].code == 1
 
 
 def test_other_files_are_looked_up() -> None:

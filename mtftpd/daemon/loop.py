@@ -82,6 +82,7 @@ class Pump:
         self._received = 0
         self._received_octets = 0
         self._brisk = False
+        self._parked: trio.CancelScope | None = None
         self._next_look = -math.inf
         self._next_watch = -math.inf
         first = (Service.DHCP, Service.PXE)
@@ -103,8 +104,14 @@ class Pump:
                 await self._park()
 
     def perform(self, effects: Effects) -> None:
-        """Perform effects that did not come from a datagram, such as those of ``service.reconfigure``."""
+        """Perform effects that did not come from a datagram, such as those of ``service.reconfigure``.
+
+        To be called after every change of the service from outside, even without an effect: its next deadline may
+        have become an earlier one.
+        """
         self._performer.perform(effects)
+        if self._parked is not None:
+            self._parked.cancel()
 
     def counters(self) -> Counters:
         """Return what was counted so far."""
@@ -130,8 +137,9 @@ class Pump:
             self._capture.flush()
         deadline = self._service.next_deadline()
         patience = math.inf if deadline is None else max(0.0, deadline - time.monotonic())
-        with trio.move_on_after(patience):
+        with trio.move_on_after(patience) as self._parked:
             await trio.lowlevel.wait_readable(self._channels.epoll.fileno())
+        self._parked = None
 
     def _serve(self) -> bool:
         """Serve for up to `SLICE`; False when nothing came for `LINGER` and nothing is due."""

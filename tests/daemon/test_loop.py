@@ -112,6 +112,17 @@ async def test_ticks_come_when_due_and_never_without_a_deadline(bench: Bench) ->
     assert script.log == ["tick", "tick"]
 
 
+async def test_a_deadline_that_comes_nearer_from_outside_is_kept(bench: Bench) -> None:
+    """A reload, or a command of the control socket, while the pump sleeps for a day."""
+    script = Script(deadlines=[time.monotonic() + 86_400])
+    async with bench.running(script) as pump:
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        script.deadlines.insert(0, time.monotonic())
+        pump.perform(())
+        await until(lambda: script.log)
+    assert script.log == ["tick"]
+
+
 async def test_what_has_arrived_is_read_before_anything_is_repeated(bench: Bench) -> None:
     script = Script(deadlines=[0.0])
     async with client() as asking:

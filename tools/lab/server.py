@@ -28,8 +28,9 @@ class Server:
         self.log = log
 
     def events(self) -> list[dict[str, Any]]:
-        """Return everything that was logged so far."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        """Return everything that was logged so far; a line that is being written is left for the next time."""
+        complete, _, _ = self.log.read_text().rpartition("\n")
+        return [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
 
     def ask(self, command: str) -> dict[str, Any]:
         """Send one command to the control socket and return the answer."""

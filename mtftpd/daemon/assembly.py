@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import trio
+
 from mtftpd.core.groups import Groups
 from mtftpd.core.settings import Catalogue, Link, Settings
 from mtftpd.daemon.config import Config, relative_path
 from mtftpd.daemon.settings import settings_for
 from mtftpd.errors import BadConfig
 from mtftpd.net import interfaces
-from mtftpd.net.images import ImageStore, Progress
+from mtftpd.net.candidates import Progress
+from mtftpd.net.images import ImageStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,23 @@ def named_files(config: Config) -> dict[str, str]:
 
 def assemble(config: Config, link: Link, store: ImageStore, progress: Progress | None = None) -> Assembly:
     """Validate ``config`` against ``link``, then open its images; `BadConfig` leaves the store as it was."""
+    settings = _checked(config, link)
+    return Assembly(config, settings, store.catalogue(named_files(config), progress))
+
+
+async def assemble_aside(config: Config, link: Link, store: ImageStore) -> Assembly:
+    """Do what `assemble` does, reading the images in another thread; cancelled, it ends after a chunk of them."""
+    settings = _checked(config, link)
+    with store.open(named_files(config)) as candidates:
+        await trio.to_thread.run_sync(candidates.hash, _stop_when_cancelled)
+        return Assembly(config, settings, store.take(candidates))
+
+
+def _checked(config: Config, link: Link) -> Settings:
     settings = settings_for(config, link)
     Groups(settings, Catalogue())  # Raises for a base that cannot carry groups, before the store has changed.
-    return Assembly(config, settings, store.catalogue(named_files(config), progress))
+    return settings
+
+
+def _stop_when_cancelled(_name: str, _done: int, _size: int) -> None:
+    trio.from_thread.check_cancelled()

@@ -1,7 +1,8 @@
 """Another configuration, or other files, while the server runs: all of it is taken or nothing is.
 
 Images are watched by what `stat` says about their paths.  A file that is being copied changes from second to second,
-so the new content is taken once two looks in a row found the same.
+so the new content is taken once two looks in a row found the same.  It is read in another thread, and what the images
+before it were stays open for as long as anything sends it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import trio
+
 from mtftpd.core.effects import Effects
 from mtftpd.core.groups import Groups
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Mode
-from mtftpd.daemon.assembly import Assembly, assemble, named_files
+from mtftpd.daemon.assembly import Assembly, assemble_aside, named_files
 from mtftpd.daemon.config import Config, Sources, load
 from mtftpd.daemon.group_store import GroupStore
 from mtftpd.daemon.journal import say
@@ -49,15 +52,26 @@ class Reloader:
         self._parts = parts
         self._served = look(assembly.config)
         self._last = self._served
+        self._one_at_a_time = trio.Lock()
 
-    def reload(self) -> bool:
+    async def reload(self) -> bool:
         """Read the configuration again and put it in force; on any error the old one stays, and False is returned."""
+        async with self._one_at_a_time:
+            return await self._reload()
+
+    async def watch(self) -> None:
+        """Look at the files of the images, about once a second; take new content when it has settled."""
+        async with self._one_at_a_time:
+            await self._watch()
+            self._close_unused()
+
+    async def _reload(self) -> bool:
         seen = self._served
         try:
             config = load(self._sources)
             raise_if_any(_fixed(self.assembly.config, config))
             seen = look(config)
-            self._replace(config)
+            await self._replace(config)
         except StartupError as error:
             for line in str(error).splitlines():
                 say(logging.ERROR, "reload-failed", text=f"{line} (the old configuration stays in force)")
@@ -66,28 +80,31 @@ class Reloader:
         say(logging.INFO, "reloaded", (("images", len(self.assembly.catalogue.images)),))
         return True
 
-    def watch(self) -> None:
-        """Look at the files of the images, about once a second; take new content when it has settled."""
+    async def _watch(self) -> None:
         seen = look(self.assembly.config)
         settled, self._last = seen == self._last, seen
         if seen == self._served or not settled:
             return
         self._served = seen  # Whatever comes of it: without another change there is no other attempt.
         try:
-            self._replace(self.assembly.config)
+            await self._replace(self.assembly.config)
         except StartupError as error:
             say(logging.ERROR, "image-not-taken", text=f"{error} (the images that were open stay in force)")
             return
         say(logging.INFO, "images-changed", (("images", len(self.assembly.catalogue.images)),))
 
-    def _replace(self, config: Config) -> None:
+    async def _replace(self, config: Config) -> None:
         link = self.assembly.settings.link
         service = self._parts.service
-        assembly = assemble(config, link, self._parts.store)
+        assembly = await assemble_aside(config, link, self._parts.store)
         self._parts.perform(service.reconfigure(assembly.settings, assembly.catalogue, time.monotonic()))
         self.assembly = assembly
         tell_warnings(assembly, service.groups)
         remember(self._parts.groups, service.groups)
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        self._parts.store.close_retired(self._parts.service.images_in_use())
 
 
 def tell_warnings(assembly: Assembly, groups: Groups) -> None:

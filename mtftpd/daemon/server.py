@@ -6,6 +6,7 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class Server:
         self._reloader = reloader
         self._started = time.monotonic()
         self._capture_failed = False
+        self._asked, self._to_do = trio.open_memory_channel[None](1)
         # Made here and not when running, so that a socket that is taken is told before the server says it is ready.
         self._control = Control(control, self.commands()) if control is not None else None
 
@@ -66,7 +68,9 @@ class Server:
                 await nursery.start(self._machinery.pump.run)
                 if self._control is not None:
                     nursery.start_soon(self._control.serve)
-                nursery.start_soon(self._keep_looking)
+                nursery.start_soon(self._keep_watching)
+                nursery.start_soon(self._keep_flushing)
+                nursery.start_soon(self._reload_when_asked)
                 self._say_ready()
                 await self._obey(signals)
                 nursery.cancel_scope.cancel()
@@ -90,10 +94,16 @@ class Server:
                 return
             if number == signal.SIGHUP:
                 notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-                self._reloader.reload()
-                notify("READY=1")
+                with suppress(trio.WouldBlock):  # One that has not begun yet will see what this one was sent for.
+                    self._asked.send_nowait(None)
             else:
                 self._log_state()
+
+    async def _reload_when_asked(self) -> None:
+        """Reload apart from the signals: reading large images takes its time, and a signal to stop must not wait."""
+        async for _ in self._to_do:
+            await self._reloader.reload()
+            notify("READY=1")
 
     async def _drain(self, signals: AsyncIterator[int]) -> None:
         """Let what runs come to its end, for a limited time; another signal to stop cuts it short."""
@@ -114,10 +124,14 @@ class Server:
         statistics = self._machinery.service.statistics()
         return len(statistics.tftp.transfers) + sum(group.block > 0 for group in statistics.mtftp.groups)
 
-    async def _keep_looking(self) -> None:
+    async def _keep_watching(self) -> None:
         while True:
             await trio.sleep(LOOK_SECONDS)
-            self._reloader.watch()
+            await self._reloader.watch()
+
+    async def _keep_flushing(self) -> None:
+        while True:
+            await trio.sleep(LOOK_SECONDS)
             self._flush_capture()
 
     def _flush_capture(self) -> None:

@@ -8,23 +8,17 @@ A file that is replaced by another under the same name goes on being served from
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Final, NamedTuple
 
 from mtftpd.core.images import Image
 from mtftpd.core.settings import Catalogue
 from mtftpd.errors import BadConfig, MtftpdError, Unavailable
 from mtftpd.net.beneath import open_regular
-
-HASH_CHUNK: Final = 1024 * 1024
-
-Progress = Callable[[str, int, int], None]
-"""Told the name of an image, the octets hashed so far and its size."""
+from mtftpd.net.candidates import Candidate, Candidates, Generation, Progress
 
 
 class ImageChanged(MtftpdError):
@@ -35,20 +29,6 @@ class ImageChanged(MtftpdError):
         self.image = image
 
 
-class Generation(NamedTuple):
-    """What tells one content of one file from another, in so far as the file system knows; times in nanoseconds."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Generation:
-        """Return what this status says."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
 @dataclass(slots=True)
 class _Open:
     image: Image
@@ -56,6 +36,9 @@ class _Open:
     generation: Generation
     path: str
     named: bool = False
+    """Whether the catalogue holds it."""
+    retired: bool = False
+    """Whether an earlier catalogue held it, and perhaps somebody still reads it."""
     changed: bool = False
 
     def is_intact(self) -> bool:
@@ -77,7 +60,6 @@ class ImageStore:
         self._keys = itertools.count(1)
         self._open: dict[int, _Open] = {}
         self._by_generation: dict[Generation, _Open] = {}
-        self._retired: list[_Open] = []
 
     def close(self) -> None:
         """Close every descriptor; images of this store cannot be read afterwards."""
@@ -89,26 +71,52 @@ class ImageStore:
         return len(self._open)
 
     def catalogue(self, named: Mapping[str, str], progress: Progress | None = None) -> Catalogue:
-        """Open and hash the files of ``named`` (name -> path, relative to the root) and pin them open.
+        """Open and hash the files of ``named`` (name -> path, relative to the root) and pin them open, see `take`."""
+        with self.open(named) as candidates:
+            candidates.hash(progress or _silent)
+            return self.take(candidates)
 
-        A file that an earlier catalogue holds unchanged keeps its image.  What the earlier one held and this one
-        does not stays open until the next call, for the transfers that started with it.  Raises `BadConfig`; the
-        earlier catalogue is then still what it was.
+    def open(self, named: Mapping[str, str]) -> Candidates:
+        """Open the files of ``named`` for a catalogue; what an earlier one holds need not be hashed again.
+
+        Raises `BadConfig`.
         """
-        paths: dict[str, Image] = {}
-        pinned: dict[int, _Open] = {}
-        before = set(self._open)
+        candidates = Candidates()
         try:
             for name, path in named.items():
-                entry = self._load(name, path, progress or _silent)
-                pinned[entry.image.key] = entry
-                paths[name] = paths[entry.path] = entry.image
+                candidates.add(self._open_candidate(name, path))
         except MtftpdError:
-            for key in set(self._open) - before:
-                self._close(self._open[key])
+            candidates.close()
             raise
-        self._pin(pinned)
-        return Catalogue(tuple(entry.image for entry in pinned.values()), paths)
+        return candidates
+
+    def take(self, candidates: Candidates) -> Catalogue:
+        """Make the files of ``candidates``, which have been hashed, the catalogue.
+
+        A file that an earlier catalogue holds unchanged keeps its image.  What the earlier one held and this one
+        does not stays open until `close_retired`, for whoever started with it.  Raises `Unavailable` when a file has
+        changed meanwhile; the earlier catalogue is then still what it was.
+        """
+        for candidate in candidates:
+            if not candidate.is_intact():
+                raise Unavailable(
+                    f"--image {candidate.name}={candidate.path}: the file is being written; "
+                    "try again when it is complete"
+                )
+        entries = {candidate.generation: self._entry_of(candidate) for candidate in candidates}
+        paths: dict[str, Image] = {}
+        for name, candidate in candidates.by_name.items():
+            entry = entries[candidate.generation]
+            paths[name] = paths[entry.path] = entry.image
+        self._pin({entry.image.key for entry in entries.values()})
+        return Catalogue(tuple(entry.image for entry in entries.values()), paths)
+
+    def close_retired(self, in_use: Collection[int]) -> list[Image]:
+        """Close the images of earlier catalogues whose keys are not ``in_use``, and return them."""
+        unused = [entry for key, entry in self._open.items() if entry.retired and key not in in_use]
+        for entry in unused:
+            self._close(entry)
+        return [entry.image for entry in unused]
 
     def lookup(self, name: str) -> Image | None:
         """Open the regular file ``name`` beneath the root; None when there is none that may be read.
@@ -127,9 +135,9 @@ class ImageStore:
         return self._add(descriptor, Image(next(self._keys), name, generation.size), generation, name).image
 
     def release(self, image: Image) -> bool:
-        """Close the file of ``image`` unless the catalogue holds it; return whether it was closed."""
+        """Close the file of ``image`` unless a catalogue holds it or held it; return whether it was closed."""
         entry = self._open.get(image.key)
-        if entry is None or entry.named:
+        if entry is None or entry.named or entry.retired:
             return False
         self._close(entry)
         return True
@@ -173,7 +181,7 @@ class ImageStore:
         finally:
             os.close(descriptor)
 
-    def _load(self, name: str, path: str, progress: Progress) -> _Open:
+    def _open_candidate(self, name: str, path: str) -> Candidate:
         relative = self._relative(path)
         try:
             descriptor = open_regular(self._directory, relative)
@@ -181,15 +189,15 @@ class ImageStore:
             raise BadConfig(f"--image {name}={path}: {self._why(error)}") from error
         generation = Generation.of(os.fstat(descriptor))
         known = self._by_generation.get(generation)
+        return Candidate(name, relative, descriptor, generation, known.image.digest if known is not None else "")
+
+    def _entry_of(self, candidate: Candidate) -> _Open:
+        generation = candidate.generation
+        known = self._by_generation.get(generation)
         if known is not None and known.image.digest:
-            os.close(descriptor)
             return known
-        digest = _digest(descriptor, name, generation.size, progress)
-        entry = self._add(descriptor, Image(next(self._keys), name, generation.size, digest), generation, relative)
-        if not entry.is_intact():
-            self._close(entry)
-            raise Unavailable(f"--image {name}={path}: the file is being written; try again when it is complete")
-        return entry
+        image = Image(next(self._keys), candidate.name, generation.size, candidate.digest)
+        return self._add(candidate.give(), image, generation, candidate.path)
 
     def _relative(self, path: str) -> str:
         given = PurePosixPath(path)
@@ -207,13 +215,10 @@ class ImageStore:
         self._open[image.key] = self._by_generation[generation] = entry
         return entry
 
-    def _pin(self, pinned: Mapping[int, _Open]) -> None:
-        for entry in self._retired:
-            if entry.image.key not in pinned:
-                self._close(entry)
-        self._retired = [entry for key, entry in self._open.items() if entry.named and key not in pinned]
-        for entry in pinned.values():
-            entry.named = True
+    def _pin(self, pinned: Collection[int]) -> None:
+        for key, entry in self._open.items():
+            was_named, entry.named = entry.named, key in pinned
+            entry.retired = not entry.named and (entry.retired or was_named)
 
     def _spoil(self, entry: _Open) -> None:
         entry.changed = True
@@ -231,13 +236,3 @@ class ImageStore:
 
 def _silent(_name: str, _done: int, _size: int) -> None:
     """Tell nobody."""
-
-
-def _digest(descriptor: int, name: str, size: int, progress: Progress) -> str:
-    hashing = hashlib.sha256()
-    done = 0
-    while chunk := os.pread(descriptor, HASH_CHUNK, done):
-        hashing.update(chunk)
-        done += len(chunk)
-        progress(name, done, size)
-    return hashing.hexdigest()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
+import trio
 
 from mtftpd.core.effects import Effects, SendRun, Service
 from mtftpd.core.service import BootService
@@ -17,7 +19,8 @@ from mtftpd.daemon.assembly import assemble
 from mtftpd.daemon.config import Sources, load
 from mtftpd.daemon.group_store import GroupStore
 from mtftpd.daemon.reload import Parts, Reloader
-from mtftpd.net.images import ImageStore
+from mtftpd.net.candidates import Candidate, Progress
+from mtftpd.net.images import ImageChanged, ImageStore
 from mtftpd.wire.datagram import Datagram, Endpoint
 
 LINK = Link("eth9", 9, IPv4Address("10.0.0.1"), IPv4Network("10.0.0.0/24"))
@@ -57,10 +60,10 @@ def running(tmp_path: Path, root: Path) -> Iterator[Running]:
     store.close()
 
 
-def test_takes_a_new_image_and_keeps_the_group_of_the_old_one(running: Running) -> None:
+async def test_takes_a_new_image_and_keeps_the_group_of_the_old_one(running: Running) -> None:
     before = running.group_of("nbp")
     running.write('ttl = 1\n[image]\nother = "other"\nnbp = "nbp"\n')
-    assert running.reloader.reload()
+    assert await running.reloader.reload()
     assert running.group_of("nbp") == before == "239.1.1.1:1799"
     assert running.group_of("other") == "239.1.1.2:1799"
     assert set(running.groups.load().values()) == {IPv4Address("239.1.1.1"), IPv4Address("239.1.1.2")}
@@ -79,24 +82,24 @@ def test_takes_a_new_image_and_keeps_the_group_of_the_old_one(running: Running) 
         ("[", "is not valid TOML"),
     ],
 )
-def test_an_error_keeps_everything_as_it_was(
+async def test_an_error_keeps_everything_as_it_was(
     running: Running, text: str, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = (running.service.settings, running.service.catalogue, running.reloader.assembly)
     running.write(text)
-    assert not running.reloader.reload()
+    assert not await running.reloader.reload()
     assert (running.service.settings, running.service.catalogue, running.reloader.assembly) == before
     assert running.performed == []
     assert message in caplog.text
     assert "(the old configuration stays in force)" in caplog.text
     running.write('[image]\nnbp = "nbp"\n')
-    assert running.reloader.reload()
+    assert await running.reloader.reload()
 
 
-def test_a_base_that_cannot_carry_groups_leaves_the_images_open(running: Running) -> None:
+async def test_a_base_that_cannot_carry_groups_leaves_the_images_open(running: Running) -> None:
     image = running.service.catalogue.paths["nbp"]
     running.file.write_text(f'root = "{running.store.root}"\ngroup = "239.0.0.1"\n[image]\nnbp = "other"\n')
-    assert not running.reloader.reload()
+    assert not await running.reloader.reload()
     assert running.service.catalogue.paths["nbp"] is image
     content = bytearray(image.size)
     running.store.read(image, [memoryview(content)], 0)
@@ -109,62 +112,132 @@ def replace(running: Running, name: str, content: bytes) -> None:
     fresh.replace(Path(running.store.root, name))
 
 
-def test_a_replaced_file_gets_a_group_once_it_has_settled(running: Running) -> None:
+def grow(running: Running, name: str, size: int) -> None:
+    path = Path(running.store.root, name)
+    path.write_bytes(b"x" * size)
+    os.utime(path, ns=(size, size))
+
+
+async def test_a_replaced_file_gets_a_group_once_it_has_settled(running: Running) -> None:
     old = running.service.catalogue.paths["nbp"]
-    running.reloader.watch()
+    await running.reloader.watch()
     replace(running, "nbp", b"new")
-    running.reloader.watch()
+    await running.reloader.watch()
     assert running.service.catalogue.paths["nbp"] is old
-    running.reloader.watch()
+    await running.reloader.watch()
     new = running.service.catalogue.paths["nbp"]
     assert (new.size, old.size) == (3, 1000)
     assert running.group_of("nbp") == "239.1.1.2:1799"
     assert len(running.performed) == 1
-    running.reloader.watch()
+    await running.reloader.watch()
     assert len(running.performed) == 1
 
 
-def test_a_file_that_is_being_copied_is_not_taken_before_it_is_complete(running: Running) -> None:
-    path = Path(running.store.root, "nbp")
+async def test_a_file_that_is_being_copied_is_not_taken_before_it_is_complete(running: Running) -> None:
     for size in range(1, 5):
-        path.write_bytes(b"x" * size)
-        os.utime(path, ns=(size, size))
-        running.reloader.watch()
+        grow(running, "nbp", size)
+        await running.reloader.watch()
     assert running.performed == []
-    running.reloader.watch()
+    await running.reloader.watch()
     assert running.service.catalogue.paths["nbp"].size == 4
 
 
-def test_a_file_that_went_away_is_told_once(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_file_that_went_away_is_told_once(running: Running, caplog: pytest.LogCaptureFixture) -> None:
     old = running.service.catalogue.paths["nbp"]
-    Path(running.store.root, "nbp").unlink()
+    os.unlink(os.path.join(running.store.root, "nbp"))
     for _ in range(5):
-        running.reloader.watch()
+        await running.reloader.watch()
     assert caplog.text.count("the images that were open stay in force") == 1
     assert running.service.catalogue.paths["nbp"] is old
     replace(running, "nbp", b"back again")
     for _ in range(3):
-        running.reloader.watch()
+        await running.reloader.watch()
     assert running.service.catalogue.paths["nbp"].size == 10
 
 
-def test_a_full_disk_does_not_stop_a_reload(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_full_disk_does_not_stop_a_reload(running: Running, caplog: pytest.LogCaptureFixture) -> None:
     (running.file.parent / "state" / "groups.json").mkdir()
     running.write('[image]\nother = "other"\n')
-    assert running.reloader.reload()
+    assert await running.reloader.reload()
     assert "groups.json cannot be written" in caplog.text
 
 
-def test_a_running_transfer_is_untouched_by_a_reload(running: Running) -> None:
+async def test_a_running_transfer_is_untouched_by_a_reload(running: Running) -> None:
     client, server = Endpoint("10.0.0.9", 2070), Endpoint("10.0.0.1", 69)
     effects = running.service.receive(Datagram(Service.TFTP, client, server, b"\0\1nbp\0octet\0"), 1.0)
     (first,) = [effect for effect in effects if isinstance(effect, SendRun)]
     running.write('[image]\nother = "other"\n')
-    assert running.reloader.reload()
+    assert await running.reloader.reload()
     assert not [effect for effects in running.performed for effect in effects if isinstance(effect, SendRun)]
     effects = running.service.receive(Datagram(first.socket, client, server, b"\0\4\0\1"), 1.1)
     (second,) = [effect for effect in effects if isinstance(effect, SendRun)]
     assert second == first._replace(first_block=2)
+    for text in ("", '[image]\nother = "other"\n', ""):
+        running.write(text)
+        assert await running.reloader.reload()
+        await running.reloader.watch()
     content = bytearray(488)
     running.store.read(second.image, [memoryview(content)], 512)
     assert content == b"n" * 488
+    assert running.service.receive(Datagram(first.socket, client, server, b"\0\4\0\2"), 1.2)
+    await running.reloader.watch()
+    assert len(running.store) == 0
+
+
+async def test_a_running_pass_keeps_its_image_through_any_number_of_reloads(running: Running) -> None:
+    listener, server = Endpoint("10.0.0.9", 1799), Endpoint("10.0.0.1", 1542)
+    effects = running.service.receive(Datagram(Service.MTFTP, listener, server, b"\0\1nbp\0octet\0"), 1.0)
+    (_, to_group) = [effect for effect in effects if isinstance(effect, SendRun)]
+    for text in ('[image]\nother = "other"\n', "", '[image]\nother = "other"\n'):
+        running.write(text)
+        assert await running.reloader.reload()
+    (second,) = running.service.receive(Datagram(Service.MTFTP, listener, server, b"\0\4\0\1"), 1.1)
+    assert second == to_group._replace(first_block=2)
+    running.store.read(to_group.image, [memoryview(bytearray(488))], 512)
+    running.service.receive(Datagram(Service.MTFTP, listener, server, b"\0\4\0\2"), 1.2)
+    running.service.tick(5.0)
+    await running.reloader.watch()
+    with pytest.raises(ImageChanged):
+        running.store.read(to_group.image, [memoryview(bytearray(488))], 512)
+
+
+async def test_images_are_hashed_while_everything_else_goes_on(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that hashes waits for this one: were it the same, neither would ever go on."""
+    reached, go_on = trio.Event(), threading.Event()
+    hash_file = Candidate.hash
+
+    def hash_when_told(candidate: Candidate, progress: Progress) -> None:
+        trio.from_thread.run_sync(reached.set)
+        assert go_on.wait(20)
+        hash_file(candidate, progress)
+
+    monkeypatch.setattr(Candidate, "hash", hash_when_told)
+    running.write('[image]\nother = "other"\n')
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(running.reloader.reload)
+            await reached.wait()
+            assert "other" not in running.service.catalogue.paths
+            go_on.set()
+    assert running.service.catalogue.paths["other"].size == 2000
+
+
+async def test_a_reload_that_is_cancelled_stops_hashing(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = running.service.catalogue
+    reached = trio.Event()
+
+    def read_for_ever(_candidate: Candidate, offset: int) -> bytes:
+        if not offset:
+            trio.from_thread.run_sync(reached.set)
+        return b"x"
+
+    monkeypatch.setattr(Candidate, "_read", read_for_ever)
+    running.write('[image]\nother = "other"\n')
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(running.reloader.reload)
+        await reached.wait()
+        nursery.cancel_scope.cancel()
+    assert running.service.catalogue is before
+    assert len(running.store) == 1

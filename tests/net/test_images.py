@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtftpd.core.images import Image
-from mtftpd.errors import BadConfig
+from mtftpd.errors import BadConfig, Unavailable
 from mtftpd.net.images import ImageChanged, ImageStore
 
 
@@ -151,12 +151,66 @@ def test_a_new_catalogue_keeps_what_did_not_change(root: Path, store: ImageStore
     assert after.paths["boot"].key != before.paths["boot"].key
     assert read(store, before.paths["boot"], 0, 4) == b"old!"
     assert store.catalogue({"same": "same"}).paths == {"same": before.paths["same"]}
+    store.catalogue({})
+    assert store.close_retired({image.key for image in (*before.images, *after.images)}) == []
+    assert read(store, before.paths["boot"], 0, 4) == b"old!"
+    assert read(store, after.paths["boot"], 0, 4) == b"new!"
+    assert store.close_retired({after.paths["boot"].key}) == list(before.images)
     with pytest.raises(ImageChanged):
         read(store, before.paths["boot"], 0, 4)
     assert read(store, after.paths["boot"], 0, 4) == b"new!"
-    store.catalogue({})
-    store.catalogue({})
+    assert len(store.close_retired(())) == 1
     assert len(store) == 0
+
+
+def test_what_a_catalogue_took_up_again_is_not_retired(root: Path, store: ImageStore) -> None:
+    (root / "boot").write_bytes(b"boot")
+    before = store.catalogue({"boot": "boot"})
+    store.catalogue({})
+    assert not store.release(before.images[0])
+    assert store.catalogue({"other name": "boot"}).images == before.images
+    assert store.close_retired(()) == []
+    assert read(store, before.images[0], 0, 4) == b"boot"
+
+
+def test_files_may_be_looked_up_while_others_are_hashed(root: Path, store: ImageStore) -> None:
+    (root / "boot").write_bytes(b"boot")
+    (root / "other").write_bytes(b"other")
+    with store.open({"boot": "boot"}) as candidates:
+        early, other = found(store.lookup("boot")), found(store.lookup("other"))
+        candidates.hash(lambda *_: None)
+        (image,) = store.take(candidates).images
+    assert (early.digest, image.digest) == ("", hashlib.sha256(b"boot").hexdigest())
+    assert store.release(early)
+    assert [read(store, each, 0, 4) for each in (image, other)] == [b"boot", b"othe"]
+
+
+def test_a_file_that_is_written_while_it_is_hashed_is_refused(root: Path, store: ImageStore) -> None:
+    (root / "boot").write_bytes(b"boot")
+    (root / "good").write_bytes(b"good")
+    before = store.catalogue({"good": "good"})
+
+    def write_more(*_: object) -> None:
+        (root / "boot").write_bytes(b"boot again")
+
+    with store.open({"good": "good", "boot": "boot"}) as candidates:
+        candidates.hash(write_more)
+        with pytest.raises(Unavailable, match="--image boot=boot: the file is being written"):
+            store.take(candidates)
+    assert store.catalogue({"good": "good"}) == before
+    assert len(store) == 1
+
+
+def test_hashing_that_is_stopped_leaves_nothing_open(root: Path, store: ImageStore) -> None:
+    (root / "boot").write_bytes(b"boot")
+    before = set(os.listdir("/proc/self/fd"))
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.catalogue({"boot": "boot"}, stop)
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from random import Random
 from typing import Final
 
 _CERTAIN: Final = 1.0
+CALM: Final = 0.1
+"""Seconds of silence after which a burst of loss is over: whatever it was, it hit for a time and not for a count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,12 @@ class Quality:
 class Hits:
     """Which packets of a stream are hit, as an alternation of spared and hit ones with geometric lengths."""
 
-    __slots__ = ("_burst", "_chance", "_left", "_rate", "_spared_first", "_until")
+    __slots__ = ("_burst", "_chance", "_left", "_rate", "_share", "_spared_first", "_until")
 
     def __init__(self, chance: Random, rate: float, burst: float = 1.0) -> None:
         """Hit ``rate`` of all packets, ``burst`` in a row on average; beyond 1 a burst is followed by a gap."""
         self._chance = chance
+        self._share = rate
         self._burst = 1 / burst
         self._spared_first = 1 if burst > 1 else 0
         self._rate = min(_CERTAIN, rate / (burst * (1 - rate)) if burst > 1 and rate < 1 else rate)
@@ -64,6 +67,11 @@ class Hits:
                 at += self._gap()
         self._until = at - count
         return hit
+
+    def renew(self) -> None:
+        """Forget the state and draw a new one: hit with the mean rate, spared otherwise."""
+        self._left = self._length()
+        self._until = 0 if self._chance.random() < self._share else self._gap()
 
     def next(self) -> bool:
         """Return whether the next packet is hit."""
@@ -93,7 +101,7 @@ class Hits:
 class Wire:
     """The faults of one direction of one link, all from one random number generator."""
 
-    __slots__ = ("delay", "duplicated", "keeps_order", "lost", "reordered")
+    __slots__ = ("_in_bursts", "_last", "delay", "duplicated", "keeps_order", "lost", "reordered")
 
     def __init__(self, quality: Quality, chance: Random) -> None:
         self.lost = Hits(chance, quality.loss, quality.burst)
@@ -101,9 +109,18 @@ class Wire:
         self.reordered = Hits(chance, quality.reorder)
         self.delay = quality.delay
         self.keeps_order = quality.keeps_order
+        self._in_bursts = quality.burst > 1 and quality.loss > 0
+        self._last = 0.0
 
-    def arrivals(self) -> tuple[float, ...]:
-        """Return how late each copy of the next packet arrives: nothing, one number, or two."""
+    def pause_until(self, first: float, last: float) -> None:
+        """Let packets come from ``first`` to ``last`` with no silence of `CALM` between them, after whatever was."""
+        if self._in_bursts and first - self._last > CALM:
+            self.lost.renew()
+        self._last = last
+
+    def arrivals(self, when: float) -> tuple[float, ...]:
+        """Return how late each copy of a packet sent at ``when`` arrives: nothing, one number, or two."""
+        self.pause_until(when, when)
         if self.lost.next():
             return ()
         if self.keeps_order:

@@ -129,7 +129,7 @@ class Fabric:
         if datagram.destination.address == BROADCAST:
             for cable in self.cables:
                 cable.segment.flood.add(now)
-        copies = place.spoilt.arrivals()
+        copies = place.spoilt.arrivals(now)
         if not copies:
             self.lost_up += 1
         port = self._up[id(place.cable)]

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mtftpd.sim.chance import CALM
 from mtftpd.sim.ports import BLOCK_OCTETS, BLOCK_SIZE, Flood, wire_octets
 from mtftpd.wire.datagram import Datagram, Endpoint
 
@@ -57,9 +58,10 @@ class Ride:
         full = block * BLOCK_SIZE <= self._content.size
         count = len(self._times)
         repeated = count and block == self._next - 1
-        if not full or not (repeated or block == self._next) or source != self._source:
+        follows = count and (repeated or block == self._next) and when - self._times[-1] <= CALM
+        if not (full and follows and source == self._source):
             self._start_again(source, now)
-            count = 0
+            count, self._next = 0, block
         elif repeated:
             self._repeats.append(count)
         for station in self._stops.pop(block, ()):
@@ -134,6 +136,7 @@ class Ride:
     def _settle_apart(self, station: Station, start: int, end: int) -> None:
         """No block waits for the one before it: only the losses have to be drawn."""
         times = self._times
+        station.wire.pause_until(times[start], times[end - 1])
         station.port.free_at = times[end - 1] + BLOCK_OCTETS * station.port.per_octet
         begin, last = start, -1
         for offset in (*station.wire.lost.take(end - start), end - start):
@@ -148,12 +151,15 @@ class Ride:
     def _settle_crowded(self, station: Station, start: int, end: int, now: float) -> None:
         """Blocks queue up at the port or in the ring, where there may be no room."""
         times, others = self._times, self._others
-        send, take, lost = station.port.send, station.ring.take, station.wire.lost.next
+        send, take, wire = station.port.send, station.ring.take, station.wire
         begin = last = -1
         heard_at = 0.0
         for index in range(start, end):
             arrival = send(times[index], BLOCK_OCTETS)
-            if arrival < 0 or lost():
+            if arrival < 0:
+                continue
+            wire.pause_until(times[index], times[index])
+            if wire.lost.next():
                 continue
             done = take(arrival, others[index])
             if done < 0:

@@ -86,7 +86,7 @@ class Station:
         if arrival < 0:
             self._tell(when, "dropped by the switch", datagram)
             return
-        copies = self.wire.arrivals()
+        copies = self.wire.arrivals(when)
         if not copies:
             self._tell(arrival, "lost", datagram)
         for late in copies:

@@ -112,6 +112,7 @@ class DropReason(Enum):
     OFF_LINK = "source-off-link"
     PASS_RUNNING = "pass-running"
     QUIET = "group-is-quiet"
+    UNHEARD = "does-not-hear-the-group"
     UNKNOWN_FILE = "unknown-file"
     BAD_MODE = "transfer-mode-not-octet"
     WRITE_REQUEST = "write-request"

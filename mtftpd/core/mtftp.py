@@ -12,6 +12,7 @@ from mtftpd.core.mtftp_pass import MAX_WAITING, GroupStatistics, Pass, Totals
 from mtftpd.core.mtftp_states import TABLE, Event, First, Gap, Gather, Idle, Lockstep, Paced, Quiet, State
 from mtftpd.core.pacing import Pacer, interval_after
 from mtftpd.core.rtt import RoundTrip
+from mtftpd.core.unheard import Unheard
 from mtftpd.wire.datagram import Endpoint
 
 GATHER = 0.2
@@ -48,6 +49,7 @@ class Session:
     _waiting: set[str] = field(default_factory=set)
     """Addresses that opened in vain during the pass before: known to listen to the next."""
     _ended_at: float = -inf
+    _unheard: Unheard = field(default_factory=Unheard)
 
     @property
     def is_idle(self) -> bool:
@@ -76,6 +78,9 @@ class Session:
 
     def open(self, source: Endpoint, now: float) -> Effects:
         """Take an MTFTP open for this group's image."""
+        if self._unheard.is_left_alone(source.address, now):
+            self._totals.ignored += 1
+            return (Drop(DropReason.UNHEARD, source, "left to port 69"),)
         state = self.state
         match state:
             case Idle():
@@ -300,6 +305,10 @@ class Session:
         """Go on without the master, or end where nothing is left to send or nobody is left to send it to."""
         run, block = state.run, state.block
         self._totals.masters_lost += 1
+        if block > 2:
+            self._unheard.heard(state.master.address)
+        elif isinstance(state, Lockstep) and why == "silent" and block < run.blocks and not self._serves_ipxe_only():
+            self._unheard.failed(state.master.address, now, self.binding.seconds + 0.1)
         lost = Report(
             ReportKind.MASTER_LOST,
             state.master.address,
@@ -333,6 +342,8 @@ class Session:
 
     def _finish(self, state: First | Lockstep | Paced, outcome: str, now: float) -> Effects:
         """End a complete pass; if the group has got another content meanwhile, its listeners must leave first."""
+        if isinstance(state, Lockstep) and outcome == "acknowledged":
+            self._unheard.heard(state.master.address)
         report = self._account(state, ReportKind.PASS_ENDED, outcome, now)
         self._move(Event.FINISHED, Gap(), now + GAP)
         if state.run.binding.image.digest != self.binding.image.digest:

@@ -16,6 +16,8 @@ Rules
   7. An open during a pass is met with silence.  Only the master's address may open again: it gets the current block.
   8. After a complete pass the group rests for `GAP`, so that clients with holes can open; after an incomplete one
      until every listener has given up (`QUIET` beyond T), so that block 1 is not lower than what they heard.
+  9. A client that was master twice and never acknowledged what went to the group is met with silence for a while, so
+     that it goes to port 69: multicast does not reach it, and figure 2-7 would let it open for ever.
 
 Whoever listens is never counted as served: the server hears nothing of them (PXE 2.1 section 2.4.10.4).
 """

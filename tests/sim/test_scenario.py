@@ -37,7 +37,7 @@ def test_what_is_no_amount(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "x%", "51%", "-1%", "nan"])
 def test_what_is_no_fraction(text: str) -> None:
-    with pytest.raises(ValueError, match="percentage|between"):
+    with pytest.raises(ValueError, match=r"percentage|between"):
         fraction(text)
 
 

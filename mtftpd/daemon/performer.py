@@ -134,9 +134,13 @@ class Performer:
         try:
             if count == 1:
                 frame = self._frames.view(image, first, block_size, rollover)
-                channel.send(frame, destination)
-                self.sent.datagrams += 1
-                self.sent.octets += len(frame)
+                if channel.send_to_peer is not None:
+                    channel.send_to_peer(frame)
+                else:
+                    channel.send(frame, destination)
+                sent = self.sent
+                sent.datagrams += 1
+                sent.octets += len(frame)
             else:
                 self._send_burst(channel, run)
         except BlockingIOError:

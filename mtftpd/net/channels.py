@@ -51,10 +51,11 @@ class Errors:
 class Channel(ABC):
     """A socket by its number; ``local`` is the server's address and the port bound.
 
-    ``send(data, destination)`` sends one datagram from there; it raises BlockingIOError and OSError.
+    ``send(data, destination)`` sends one datagram from there; it raises BlockingIOError and OSError.  ``send_to_peer``
+    does so to the one peer of a connected socket, and is None for others.
     """
 
-    __slots__ = ("_peer", "backlog", "burster", "errors", "local", "number", "send", "socket")
+    __slots__ = ("_peer", "backlog", "burster", "errors", "local", "number", "send", "send_to_peer", "socket")
 
     def __init__(self, number: int, opened: socket.socket, link: Link) -> None:
         self.number = number
@@ -64,6 +65,7 @@ class Channel(ABC):
         self.backlog: deque[SendRun] = deque()
         self.errors = Errors()
         self.send: Callable[[bytes | memoryview, Endpoint], object] = opened.sendto
+        self.send_to_peer: Callable[[bytes | memoryview], object] | None = None
         self._peer = Endpoint("", 0)
 
     @abstractmethod
@@ -74,15 +76,15 @@ class Channel(ABC):
 class TransferChannel(Channel):
     """The connected socket of one transfer."""
 
-    __slots__ = ("_receive", "_send", "strangers")
+    __slots__ = ("_receive", "strangers")
 
     def __init__(self, number: int, opened: socket.socket, link: Link, strangers: StrangersChannel) -> None:
         super().__init__(number, opened, link)
         self.strangers = strangers
         self._peer = Endpoint(*opened.getpeername())
         self._receive = opened.recv
-        self._send = opened.send
-        self.send = self._send_to_peer
+        self.send_to_peer = opened.send
+        self.send = self._send_to_anybody
 
     def receive(self) -> Datagram | None:
         """Return the next datagram, see `Channel.receive`."""
@@ -95,9 +97,9 @@ class TransferChannel(Channel):
             return None
         return _new_datagram(Datagram, (self.number, self._peer, self.local, data))
 
-    def _send_to_peer(self, data: bytes | memoryview, destination: Endpoint) -> None:
-        if destination is self._peer or destination == self._peer:
-            self._send(data)
+    def _send_to_anybody(self, data: bytes | memoryview, destination: Endpoint) -> None:
+        if destination == self._peer:
+            self.socket.send(data)
         else:
             self.strangers.send(data, destination)
 

@@ -64,7 +64,7 @@ class Frames:
         chunk = self._chunks.get(key)
         if chunk is None:
             chunk = self._chunk(image, block_size, rollover, number)
-        else:
+        elif not inside:  # Once for each reader is enough to tell which chunks are in use.
             self._touch(key)
         start = inside * stride
         return chunk[start : start + stride]

@@ -160,25 +160,22 @@ class Station:
 
     def _perform(self, actions: Actions) -> None:
         for action in actions:
-            if type(action) is Transmit:
-                self._transmit(action)
-            else:
-                self._change(action)
+            self._act(action)
         self._timer.set(self.node.next_deadline())
 
-    def _transmit(self, action: Transmit) -> None:
-        source = Endpoint(self.address, action.port)
-        datagram = Datagram(0, source, action.destination, action.data)
+    def _transmit(self, action: Transmit, uplink: Uplink) -> None:
+        datagram = Datagram(0, Endpoint(self.address, action.port), action.destination, action.data)
         self._tell(self._clock.now, "sent", datagram)
-        assert self.uplink is not None, "a station is plugged in before it is switched on"
         if action.destination.port == DHCP_SERVER:
             self.dhcp_requests += 1
-        self.uplink.transmit(self, datagram)
+        uplink.transmit(self, datagram)
 
-    def _change(self, action: Action) -> None:
+    def _act(self, action: Action) -> None:
         uplink = self.uplink
         assert uplink is not None, "a station is plugged in before it is switched on"
         match action:
+            case Transmit():
+                self._transmit(action, uplink)
             case Bind(port):
                 self._ports.add(port)
             case Unbind(port):
@@ -192,7 +189,7 @@ class Station:
             case TakeAddress():
                 self.address = action.address
                 uplink.took_address(self)
-            case Enter():
+            case _:
                 uplink.entered(self, action)
 
     def _tell(self, when: float, what: str, datagram: Datagram) -> None:

@@ -9,6 +9,7 @@ floor 2  ``net``                     sockets, interfaces, neighbours, image file
          ``sim``                     a network in virtual time, with both machines of floor 1 on it
 floor 1  ``core``, ``rom``           the server and the client state machines: no I/O, no clock
 floor 0  ``wire``, ``errors``        packets: construct schemas, frozen values, fast paths
+         ``quirks``                  the faults of boot ROMs: records, profiles, how they are recognised
 =======  ==========================  ===========================================================
 
 ``core`` and ``rom`` never import each other: they are independent readings of the same documents.

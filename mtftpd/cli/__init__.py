@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "Print the effective configuration; nothing is sent.",
     "demo": "Boot simulated nodes from the real server, here.",
     "simulate": "Boot thousands of simulated nodes in virtual time.",
+    "rom": "What is known of boot ROMs; which ones are in a capture.",
     "decode": "Show packets: a capture file, or hex, one line each.",
 }
 """Name and summary; the command is ``command`` in the module ``mtftpd.cli.NAME``."""

@@ -18,6 +18,7 @@ from mtftpd.core.groups import Binding, Groups
 from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
 from mtftpd.core.settings import Catalogue, Menu, Settings
 from mtftpd.errors import BadConfig
+from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import pxe
 from mtftpd.wire.bootp import FILE_SIZE
 from mtftpd.wire.pxe import BootItem, DiscoveryControl, PxeOptions
@@ -115,6 +116,7 @@ class Planner:
 
     def __init__(self, settings: Settings, catalogue: Catalogue, groups: Groups) -> None:
         boot, server = settings.boot, settings.link.address
+        self._settings = settings
         self._catalogue = catalogue
         self._groups = groups
         default = boot.default or (catalogue.images[0].name if len(catalogue.images) == 1 else "")
@@ -142,10 +144,11 @@ class Planner:
         plan = self._plan(client, self._by_type[item.type] or self._file_for(client.architecture))
         if plan is None:
             return None
-        return replace(plan, option_43=pxe.build(replace(_direct(client, plan.binding), boot_item=item)))
+        return replace(plan, option_43=pxe.build(replace(self._direct(client, plan.binding), boot_item=item)))
 
     def _file_for(self, architecture: int) -> BootFile | None:
-        for number in (architecture, X64_TWINS.get(architecture, architecture)):
+        twins = X64_TWINS if self._settings.does(ServerAction.TWIN_ARCHITECTURES) else {}
+        for number in (architecture, twins.get(architecture, architecture)):
             if number in self._by_architecture:
                 return self._by_architecture[number]
         return self._default
@@ -163,28 +166,35 @@ class Planner:
             if boot_file.scheme not in ("http", "https"):
                 return None
             return BootPlan(boot_file.uri, boot_file.name, None, "", b"")
-        binding = self._binding(boot_file.name) if client.may_do_mtftp else None
+        everybody = client.kind is ClientKind.PXE and not self._settings.does(ServerAction.OMIT_43_1_5)
+        binding = self._binding(boot_file.name) if client.may_do_mtftp or everybody else None
         group = str(binding.group) if binding is not None else ""
         if client.is_ipxe and boot_file.scheme == "mtftp" and self._groups.ipxe is not None:
             group = str(self._groups.ipxe.group)
         file = boot_file.uri if client.is_ipxe and boot_file.uri else boot_file.name
-        option_43 = pxe.build(_direct(client, binding)) if client.kind is ClientKind.PXE else b""
+        direct = self._direct(client, binding)
+        speaks = client.kind is ClientKind.PXE and direct != PxeOptions()
+        option_43 = pxe.build(direct) if speaks else b""
         return BootPlan(file, boot_file.name, binding, group, option_43)
 
     def _binding(self, name: str) -> Binding | None:
         image: Image | None = self._catalogue.paths.get(name) or self._catalogue.paths.get(name.lstrip("/"))
         return self._groups.for_image(image) if image is not None else None
 
+    def _direct(self, client: Client, binding: Binding | None) -> PxeOptions:
+        """Return the sub-options that boot the file without menu or discovery."""
+        control = DIRECT if binding is None and not client.may_be_intel else DIRECT_NO_MULTICAST
+        return PxeOptions(
+            discovery_control=control if self._settings.does(ServerAction.ADD_43_6) else None,
+            mtftp=_tags(binding) if binding is not None else None,
+        )
 
-def _direct(client: Client, binding: Binding | None) -> PxeOptions:
-    """Return the sub-options that boot the file without menu or discovery."""
-    if binding is None:
-        return PxeOptions(discovery_control=DIRECT_NO_MULTICAST if client.may_be_intel else DIRECT)
-    tags = pxe.MtftpTags(
+
+def _tags(binding: Binding) -> pxe.MtftpTags:
+    return pxe.MtftpTags(
         group=IPv4Address(binding.group.address),
         client_port=binding.group.port,
         server_port=binding.server_port,
         timeout=binding.seconds,
         delay=binding.seconds,
     )
-    return PxeOptions(discovery_control=DIRECT_NO_MULTICAST, mtftp=tags)

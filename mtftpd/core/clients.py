@@ -1,6 +1,6 @@
 """Who is asking: what a DHCP message says about the program that sent it.
 
-Only evidence that is in the packet; the table of ROMs with their faults is a floor of its own.
+The table of ROMs with their faults is in `mtftpd.quirks`; here it is asked once for each message.
 """
 
 from __future__ import annotations
@@ -10,19 +10,15 @@ from enum import Enum
 
 from mtftpd.core import option_codes as code
 from mtftpd.core.leases import MAX_IDENTIFIER, ClientKey
+from mtftpd.quirks.evidence import evidence_of
+from mtftpd.quirks.matching import Identification, Names, identify
 from mtftpd.wire.bootp import DhcpMessage
 from mtftpd.wire.datagram import HardwareAddress
-from mtftpd.wire.pxe import architectures, is_ipxe, parse_client_class
-
-MTFTP_ARCHITECTURES = frozenset({0, 2, 6})
-"""BIOS, Itanium and 32-bit EFI: the platforms whose base code may be Intel's, with PXE multicast TFTP in it."""
-
-EDK2_PARAMETERS = bytes(
-    (1, 2, 3, 4, 5, 6, 12, 13, 15, 17, 18, 22, 23, 28, 40, 41, 42, 43, 50, 51, 54, 58, 59, 60, 66, 67, 97)
-) + bytes(range(128, 136))
-"""Option 55 of EDK2, which throws an offer with tags 1-5 of option 43 away (quirk Q13)."""
+from mtftpd.wire.pxe import is_ipxe, parse_client_class
 
 ETHERNET, ETHERNET_OCTETS = 1, 6
+
+NO_ROMS: Names = {}
 
 
 class ClientKind(Enum):
@@ -43,7 +39,7 @@ class Client:
     kind: ClientKind
     architecture: int
     is_ipxe: bool
-    is_edk2: bool
+    rom: Identification
     is_relayed: bool
     wants_boot_file: bool
 
@@ -60,8 +56,7 @@ class Client:
     @property
     def may_be_intel(self) -> bool:
         """Whether it may be a ROM with Intel's base code."""
-        has_platform = self.kind is ClientKind.PXE and self.architecture in MTFTP_ARCHITECTURES
-        return has_platform and not (self.is_ipxe or self.is_edk2)
+        return self.kind is ClientKind.PXE and self.rom.profile.multicast and not self.is_ipxe
 
     @property
     def may_do_mtftp(self) -> bool:
@@ -75,11 +70,17 @@ def is_ethernet(hardware: HardwareAddress) -> bool:
     return hardware.htype == ETHERNET and len(octets) == ETHERNET_OCTETS and not octets[0] & 1 and any(octets)
 
 
-def recognise(message: DhcpMessage) -> Client | None:
-    """Return what ``message`` says of its sender; None when it has no identity at all (no chaddr, no option 61)."""
+def recognise(message: DhcpMessage, roms: Names = NO_ROMS, *, by_chaddr: bool = True) -> Client | None:
+    """Return what ``message`` says of its sender; None when it has no identity at all (no chaddr, no option 61).
+
+    ``roms`` are profiles that the operator has given to hardware addresses.  Without ``by_chaddr`` a client is who its
+    option 97 says, which many share (quirk Q53).
+    """
     options = message.options
     hardware = message.hardware
-    if hardware.octets:
+    if not by_chaddr and code.MACHINE_IDENTIFIER in options:
+        key = ClientKey(hardware.htype, options[code.MACHINE_IDENTIFIER][:MAX_IDENTIFIER], is_identifier=True)
+    elif hardware.octets:
         key = ClientKey(hardware.htype, hardware.octets)
     else:
         identifier = options.get(code.CLIENT_IDENTIFIER, b"")[:MAX_IDENTIFIER]
@@ -87,8 +88,7 @@ def recognise(message: DhcpMessage) -> Client | None:
             return None
         key = ClientKey(hardware.htype, identifier, is_identifier=True)
     said = parse_client_class(options.get(code.VENDOR_CLASS, b""))
-    listed = architectures(options.get(code.ARCHITECTURE, b""))
-    architecture = listed[0] if listed else (said and said.architecture) or 0
+    evidence = evidence_of(message)
     if message.message_type is None:
         kind = ClientKind.BOOTP
     elif said is None:
@@ -100,9 +100,9 @@ def recognise(message: DhcpMessage) -> Client | None:
         key=key,
         hardware=hardware,
         kind=kind,
-        architecture=architecture,
+        architecture=evidence.architecture or 0,
         is_ipxe=is_ipxe(options),
-        is_edk2=parameters == EDK2_PARAMETERS,
+        rom=identify(evidence, roms),
         is_relayed=int(message.giaddr) != 0,
         wants_boot_file=code.BOOT_FILE in parameters,
     )

@@ -23,12 +23,14 @@ from math import inf
 from mtftpd.core import option_codes as code
 from mtftpd.core.boot_plan import BootPlan, Planner
 from mtftpd.core.clients import Client
-from mtftpd.core.delivery import route, route_to_all
+from mtftpd.core.delivery import Delivery, Route, route, route_to_all
 from mtftpd.core.effects import DropReason, Effects, Report, ReportKind
 from mtftpd.core.leases import LeaseState, LeaseTable
 from mtftpd.core.outbox import Call, Outbox
 from mtftpd.core.replies import Grant, Replies
 from mtftpd.core.settings import Settings
+from mtftpd.core.unicast_deaf import UnicastDeaf
+from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.bootp import MessageType
 
 _NOWHERE = IPv4Address(0)
@@ -45,6 +47,7 @@ class AddressServer:
         self._planner = planner
         self._replies = replies
         self._outbox = outbox
+        self._deaf = UnicastDeaf()
         self._handlers: dict[int | None, Callable[[Call], Effects]] = {
             None: self._bootp,
             MessageType.DISCOVER: self._discover,
@@ -84,7 +87,10 @@ class AddressServer:
             return call.drop(DropReason.NO_ADDRESS, f"all {len(self._leases)} are taken")
         grant = Grant(lease.address, self._settings.addressing.lease_seconds)
         offer = self._replies.answer(MessageType.OFFER, call.request, call.client, plan, grant)
-        way = route(call.request, lease.address, ciaddr_counts=False, ports=self._settings.ports)
+        believes_ciaddr = not self._settings.does(ServerAction.IGNORE_CIADDR)
+        way = route(call.request, lease.address, ciaddr_counts=believes_ciaddr, ports=self._settings.ports)
+        way = self._audible(call, way)
+        self._deaf.offered(call.client.key)
         return self._outbox.send(call, offer, way, ReportKind.DHCP_OFFERED, plan)
 
     def _request(self, call: Call) -> Effects:
@@ -102,6 +108,8 @@ class AddressServer:
         key = call.client.key
         if not self._is_ours(call):
             self._leases.cancel(key, call.now)
+            if not self._settings.does(ServerAction.NEVER_NAK):
+                return self._refuse(call, wanted or _NOWHERE, "not our offer")
             return call.drop(DropReason.OTHER_SERVER, "it took the offer of another server")
         lease = self._leases.known(key, call.now)
         if lease is None and not self._is_served(call):
@@ -149,7 +157,8 @@ class AddressServer:
             return None
         ack = self._replies.answer(MessageType.ACK, call.request, call.client, plan, Grant(address, seconds))
         is_renewal = code.REQUESTED_ADDRESS not in call.request.options
-        way = route(call.request, address, ciaddr_counts=is_renewal, ports=self._settings.ports)
+        way = self._audible(call, route(call.request, address, ciaddr_counts=is_renewal, ports=self._settings.ports))
+        self._deaf.requested(call.client.key)
         return self._outbox.send(call, ack, way, ReportKind.DHCP_ACKED, plan)
 
     def _refuse(self, call: Call, address: IPv4Address, why: str) -> Effects:
@@ -208,9 +217,17 @@ class AddressServer:
         way = route(call.request, address, ciaddr_counts=True, ports=self._settings.ports)
         return self._outbox.send(call, reply, way, ReportKind.BOOTP_ANSWERED, plan)
 
+    def _audible(self, call: Call, way: Route) -> Route:
+        """Return ``way``, or a broadcast to a client that has not heard what was sent to it alone."""
+        is_deaf = self._settings.does(ServerAction.FORCE_BROADCAST) and self._deaf.is_deaf(call.client.key)
+        return route_to_all(call.request, self._settings.ports) if is_deaf and way.delivery is Delivery.UNICAST else way
+
     def _is_served(self, call: Call) -> bool:
         """Return whether the sender is answered at all."""
-        is_known = self._leases.live(call.client.key, call.now) is not None
+        is_known = (
+            self._settings.does(ServerAction.SERVE_LEASEHOLDERS)
+            and self._leases.live(call.client.key, call.now) is not None
+        )
         return call.client.boots or self._settings.addressing.serve_all or is_known
 
     def _plan(self, client: Client) -> BootPlan | None:

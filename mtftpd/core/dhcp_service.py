@@ -21,6 +21,7 @@ from mtftpd.core.pxe_discovery import PxeServer, boot_item
 from mtftpd.core.replies import Replies
 from mtftpd.core.settings import Catalogue, Mode, Settings
 from mtftpd.errors import BadConfig, Malformed
+from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import BOOTREQUEST
 from mtftpd.wire.datagram import Datagram
@@ -125,7 +126,7 @@ class DhcpService:
             return (Drop(DropReason.MALFORMED, datagram.source, str(error)),)
         if request.op != BOOTREQUEST:
             return (Drop(DropReason.NOT_A_REQUEST, datagram.source),)
-        client = recognise(request)
+        client = recognise(request, servers.settings.roms, by_chaddr=servers.settings.does(ServerAction.KEY_BY_CHADDR))
         if client is None:
             return (Drop(DropReason.MALFORMED, datagram.source, "neither hardware address nor client identifier"),)
         call = Call(datagram, request, client, now)

@@ -34,6 +34,12 @@ def normalise(filename: bytes) -> str | None:
     return None if ".." in parts else "/".join(parts)
 
 
+def taken_literally(filename: bytes) -> str | None:
+    """Return the path that a request names when nothing in it is forgiven; `normalise` is what the server does."""
+    name = normalise(filename)
+    return name if name is not None and name.encode() == filename else None
+
+
 def shown(text: bytes | str) -> str:
     """Return what a client sent as printable text of at most `MAX_SHOWN` characters, for reports."""
     if isinstance(text, bytes):

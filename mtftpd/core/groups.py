@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from urllib.parse import unquote
 
@@ -17,6 +17,7 @@ from mtftpd.core.effects import Service
 from mtftpd.core.images import MAX_MTFTP_SIZE, Image
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.errors import BadConfig
+from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.mtftp import IPXE_GROUP
 
@@ -38,7 +39,8 @@ class Binding:
     """One image on one group.
 
     ``names`` are all names that an open may give for it, ``group`` is the address and the client port, ``server_port``
-    the port of ``socket``, which everything is sent from; ``seconds`` is T, the value of tags 4 and 5.
+    the port of ``socket``, which everything is sent from; ``seconds`` is T, the value of tags 4 and 5.  ``without``
+    are the work-arounds that are left out, one of them that DATA leaves from ``socket`` (`data_socket`).
     """
 
     image: Image
@@ -47,6 +49,12 @@ class Binding:
     server_port: int
     socket: int
     seconds: int
+    without: frozenset[ServerAction] = frozenset()
+    data_socket: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        leaves_from = Service.TFTP if ServerAction.DATA_FROM_SPORT in self.without else self.socket
+        object.__setattr__(self, "data_socket", leaves_from)
 
 
 class Groups:
@@ -142,7 +150,7 @@ class Groups:
             group = Endpoint(str(address), ports.mtftp_client)
             seconds = settings.multicast.seconds
             self._own[image.digest] = self._add(
-                Binding(image, names[image.digest], group, ports.mtftp_server, Service.MTFTP, seconds)
+                Binding(image, names[image.digest], group, ports.mtftp_server, Service.MTFTP, seconds, settings.without)
             )
 
     def _add(self, binding: Binding) -> Binding:

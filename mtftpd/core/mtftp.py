@@ -13,6 +13,7 @@ from mtftpd.core.mtftp_states import TABLE, Event, First, Gap, Gather, Idle, Loc
 from mtftpd.core.pacing import Pacer, interval_after
 from mtftpd.core.rtt import RoundTrip
 from mtftpd.core.unheard import Unheard
+from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import Endpoint
 
 GATHER = 0.2
@@ -99,6 +100,8 @@ class Session:
                 return self._reopen(state, source, now)
             case First() | Lockstep() | Paced():
                 state.run.wanted_by(source.address)
+                if ServerAction.NEVER_BACK in self.binding.without:
+                    return (state.run.to_client(source, 1), state.run.again(1))
                 if isinstance(state, First):
                     self.deadline = self._first_deadline(state)
                 if isinstance(state, Paced):
@@ -129,7 +132,7 @@ class Session:
                 run.sent += 1
                 self.deadline = now + trip.timeout()
                 binding = run.binding
-                return (SendRun(binding.socket, binding.group, binding.image, block, 1, MTFTP_BLOCK_SIZE),)
+                return (SendRun(binding.data_socket, binding.group, binding.image, block, 1, MTFTP_BLOCK_SIZE),)
             return self._acked_out_of_line(state, number, now)
         assert isinstance(state, First)
         return self._acked_first(state, number, now)
@@ -232,7 +235,18 @@ class Session:
         state = First(run, master, now)
         self._move(event, state, 0.0)
         self.deadline = self._first_deadline(state)
-        return (run.to_client(master, 1), run.to_group(1), run.report_start())
+        if ServerAction.WAIT_FOR_ACK_1 in self.binding.without:
+            pacer = Pacer(interval_after(None), now)
+            self._move(Event.MASTER_LOST, Paced(run, 1, pacer, inf), pacer.deadline)
+        return (*self._first_blocks(run, master), run.report_start())
+
+    def _first_blocks(self, run: Pass, master: Endpoint) -> Effects:
+        """Return both copies of DATA 1: unicast first, since atftp turns into a listener otherwise (quirk Q107)."""
+        without = self.binding.without
+        copies = (run.to_client(master, 1), run.to_group(1))
+        if ServerAction.UNICAST_FIRST in without:
+            copies = copies[::-1]
+        return copies
 
     def _reopen(self, state: First | Lockstep, source: Endpoint, now: float) -> Effects:
         """Answer the master, who has lost the current block or its place: both copies, at the port it has now."""

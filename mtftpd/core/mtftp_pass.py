@@ -40,7 +40,7 @@ class Pass:
         """Return new blocks for the group."""
         self.sent += count
         binding = self.binding
-        return SendRun(binding.socket, binding.group, binding.image, block, count, MTFTP_BLOCK_SIZE)
+        return SendRun(binding.data_socket, binding.group, binding.image, block, count, MTFTP_BLOCK_SIZE)
 
     def again(self, block: int) -> SendRun:
         """Return the current block once more for the group."""

@@ -8,6 +8,7 @@ from mtftpd.core.boot_plan import BootPlan
 from mtftpd.core.clients import Client
 from mtftpd.core.delivery import Delivery, Route, reachable
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send
+from mtftpd.core.left_out import LeftOut
 from mtftpd.core.offered_files import OfferedFiles
 from mtftpd.core.replies import encode, largest
 from mtftpd.core.settings import Settings
@@ -36,6 +37,7 @@ class Outbox:
     def __init__(self, settings: Settings, files: OfferedFiles) -> None:
         self._settings = settings
         self._files = files
+        self._left_out = LeftOut(settings)
 
     def send(
         self, call: Call, reply: DhcpMessage, route: Route, kind: ReportKind, plan: BootPlan | None = None
@@ -45,7 +47,9 @@ class Outbox:
             self._settings, route.destination.address
         ):
             return call.drop(DropReason.OFF_LINK, f"no reply to {route.destination.address}")
-        data = encode(reply, largest(call.request, self._settings.link.mtu))
+        reply = self._left_out.message(reply, call.datagram.socket)
+        route = self._left_out.route(route)
+        data = encode(reply, largest(call.request, self._settings.link.mtu), self._left_out.layout)
         if data is None:
             return call.drop(DropReason.TOO_LARGE)
         address = str(reply.yiaddr) if int(reply.yiaddr) else route.address
@@ -59,6 +63,7 @@ def _detail(client: Client, route: Route, plan: BootPlan | None) -> tuple[tuple[
     detail: list[tuple[str, str | int]] = [
         ("client", "ipxe" if client.is_ipxe else client.kind.value),
         ("architecture", client.architecture),
+        ("rom", client.rom.profile.id),
         ("delivery", route.delivery.value),
     ]
     if plan is not None:

@@ -16,7 +16,7 @@ from mtftpd.core.clients import Client, ClientKind
 from mtftpd.core.settings import Settings
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import BOOTREPLY, BROADCAST_FLAG, DhcpMessage, MessageType
-from mtftpd.wire.options import Options
+from mtftpd.wire.options import CAREFUL, Layout, Options
 
 IP_AND_UDP_OCTETS = 28
 LARGEST_MESSAGE = 1472
@@ -59,13 +59,13 @@ def largest(request: DhcpMessage, mtu: int) -> int:
     return max(bootp.DEFAULT_MAXIMUM, min(asked - IP_AND_UDP_OCTETS, LARGEST_MESSAGE, mtu - IP_AND_UDP_OCTETS))
 
 
-def encode(reply: DhcpMessage, max_size: int) -> bytes | None:
+def encode(reply: DhcpMessage, max_size: int, layout: Layout = CAREFUL) -> bytes | None:
     """Return ``reply`` on the wire without what must go to make it fit; None when it does not fit even so."""
     for given_up in (None, *EXPENDABLE):
         if given_up is not None:
             reply = replace(reply, options=reply.options.without(given_up))
         try:
-            return bootp.build(reply, max_size=max_size)
+            return bootp.build(reply, max_size=max_size, layout=layout)
         except ValueError:
             continue
     return None

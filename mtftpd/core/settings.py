@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
 from mtftpd.core.images import Image
+from mtftpd.quirks.vocabulary import ServerAction
+from mtftpd.wire.datagram import HardwareAddress
 
 
 class Mode(Enum):
@@ -105,6 +108,14 @@ class Settings:
     allowed: tuple[IPv4Network, ...] = ()
     rollover: int = 0
     faithful: bool = True
+    roms: Mapping[HardwareAddress, str] = field(default_factory=dict)
+    """Profiles of `mtftpd.quirks.profiles` that the operator knows better, by hardware address."""
+    without: frozenset[ServerAction] = frozenset()
+    """Work-arounds that are left out, to see what a client does then; the one switch that every one of them obeys."""
+
+    def does(self, action: ServerAction) -> bool:
+        """Return whether a work-around is in force."""
+        return action not in self.without
 
     def serves(self, address: str) -> bool:
         """Return whether this address may be sent anything at all: on the link, or allowed by name.

@@ -27,6 +27,7 @@ from mtftpd.core.filenames import shown
 from mtftpd.core.images import Image
 from mtftpd.core.rtt import CAP, RoundTrip
 from mtftpd.core.tftp_negotiation import Granted, Pairs
+from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.tftp import Error, ErrorCode, OptionAck, build
 
@@ -107,6 +108,9 @@ LAST_GRACE_SECONDS = 5.0
 PROBE_ERRORS = frozenset({0, 5, 8})
 """iPXE and PXELINUX end a size probe with ERROR 0, gPXE with 5, EDK1 and EDK2 with 8 (quirk Q82)."""
 
+_TSIZE = b"tsize\0"
+"""In an OACK: it told the size, which is all that some clients want (quirk Q82)."""
+
 _SAMPLE_EVERY = 16
 """Windows between two measurements of the round trip: it changes with the load, not with every block."""
 _NEVER = -2
@@ -151,6 +155,7 @@ class Transfer:
         "_waited",
         "_went_back_at",
         "_window_at",
+        "_without",
         "awaited",
         "base",
         "block_size",
@@ -172,7 +177,6 @@ class Transfer:
         "socket",
         "started",
         "state",
-        "told_size",
         "wait",
         "window",
     )
@@ -186,7 +190,7 @@ class Transfer:
         self.block_size = granted.block_size
         self.window = granted.window
         self.rollover = granted.rollover
-        self.told_size = granted.told_size
+        self._without = granted.without
         # RFC 2349 fixes the interval; we repeat earlier when the measured round trip says so, never later.
         self.longest_wait = CAP if granted.timeout is None else min(CAP, float(granted.timeout))
         self.last = image.blocks(granted.block_size)
@@ -261,6 +265,8 @@ class Transfer:
         """Take any ACK; returns what to send, or None if it is the end (see `outcome`) or means nothing."""
         block = block_meant(number, self.sent, self.rollover)
         if block < self.base:
+            if ServerAction.IGNORE_DUP_ACK in self._without:
+                return self._run(self.base, self.sent - self.base + 1)
             asks = block == self.base - 1 and 0 < self.retries < MAX_REPEATS
             return self._repeat_window(now) if asks and now - self.sent_at >= self.rtt.timeout() else None
         self._measure(block, now)
@@ -286,17 +292,24 @@ class Transfer:
             return None
         self._waited = self.wait if not self.retries else self._waited + self.wait
         if self.state is State.LAST and self.retries >= LAST_REPEATS:
-            outcome = Outcome(ReportKind.TFTP_DONE, "last block not acknowledged")
+            accepts = ServerAction.ACCEPT_NO_LAST_ACK not in self._without
+            outcome = Outcome(
+                ReportKind.TFTP_DONE if accepts else ReportKind.TFTP_FAILED, "last block not acknowledged"
+            )
             self._end(Event.UNANSWERED, outcome, now)
             return None
         if self.state is State.SENDING and self._waited >= GIVE_UP_SECONDS:
             self._end(Event.SILENCE, Outcome(ReportKind.TFTP_FAILED, "client fell silent"), now)
             return None
+        if ServerAction.RETRANSMIT in self._without:
+            self.retries += 1
+            self.sent_at = now
+            return None
         return self._repeat_window(now)
 
     def abort(self, error: Error, now: float) -> None:
         """Take an ERROR of the client."""
-        probe = self.state is State.OFFERED and self.told_size and error.code in PROBE_ERRORS
+        probe = self.state is State.OFFERED and _TSIZE in self._reply and error.code in PROBE_ERRORS
         if probe:
             outcome = Outcome(ReportKind.TFTP_DONE, "size probe", probe=True)
         else:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mtftpd.quirks.vocabulary import ServerAction
+
 DEFAULT_BLOCK_SIZE = 512
 MIN_BLOCK_SIZE = 8
 MAX_BLOCK_SIZE = 65_464
@@ -30,27 +32,30 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the server allows at most: octets of a block, blocks of a window (1: no windows), default roll-over."""
+    """What the server allows at most: octets of a block, blocks of a window (1: no windows), default roll-over.
+
+    ``without`` are the work-arounds that are left out, here and in the transfer.
+    """
 
     block_size: int
     window: int = MAX_WINDOW
     rollover: int = 0
+    without: frozenset[ServerAction] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """How a transfer goes: ``timeout`` in seconds or None, ``options`` are those of the OACK, () for no OACK."""
+    """How a transfer goes: ``timeout`` in seconds or None, ``options`` are those of the OACK, () for no OACK.
+
+    ``without`` are the work-arounds that are left out.
+    """
 
     block_size: int = DEFAULT_BLOCK_SIZE
     window: int = 1
     timeout: int | None = None
     rollover: int = 0
     options: Pairs = ()
-
-    @property
-    def told_size(self) -> bool:
-        """Whether the OACK says how large the file is, which is all that some clients want (quirk Q82)."""
-        return any(name == "tsize" for name, _ in self.options)
+    without: frozenset[ServerAction] = frozenset()
 
 
 def largest_block(mtu: int) -> int:
@@ -67,6 +72,8 @@ def negotiate(asked: Pairs, size: int, limits: Limits) -> Granted:
             numbers[name] = number
     block_size = _block_size(numbers.get("blksize", 0), size, limits) or DEFAULT_BLOCK_SIZE
     fitting = Limits(limits.block_size, _fitting_window(limits.window, block_size), limits.rollover)
+    if numbers and ServerAction.OACK_SUBSET in limits.without:
+        numbers = {"tsize": 0, "blksize": block_size} | numbers
     granted: dict[str, int] = {}
     for name, number in numbers.items():
         value = _RULES[name](number, size, fitting)
@@ -78,6 +85,7 @@ def negotiate(asked: Pairs, size: int, limits: Limits) -> Granted:
         granted.get("timeout"),
         granted.get("rollover", limits.rollover),
         tuple((name, str(value)) for name, value in granted.items()),
+        limits.without,
     )
 
 

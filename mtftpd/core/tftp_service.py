@@ -22,15 +22,16 @@ from mtftpd.core.effects import (
     Send,
     Service,
 )
-from mtftpd.core.filenames import normalise, shown
+from mtftpd.core.filenames import normalise, shown, taken_literally
 from mtftpd.core.images import Image
 from mtftpd.core.refusals import Refusals
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.core.tftp import Asked, Outcome, State, Transfer
-from mtftpd.core.tftp_negotiation import MAX_WINDOW, Granted, Limits, largest_block, negotiate
+from mtftpd.core.tftp_negotiation import MAX_BLOCK_SIZE, MAX_WINDOW, Granted, Limits, largest_block, negotiate
 from mtftpd.core.tftp_register import Register
 from mtftpd.core.tftp_reports import Tally, TftpStatistics, end_report, refusal_report, start_report
 from mtftpd.errors import Malformed
+from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import NETASCII, OCTET, Ack, Error, ErrorCode, Opcode, Request, build, parse_ack, parse_untrusted
 
@@ -163,7 +164,8 @@ class TftpService:
         if packet.opcode != Opcode.RRQ:
             return self._refuse(source, packet.filename, ErrorCode.ACCESS_VIOLATION, "this server is read-only", now)
         # An image has no lines to translate: netascii is octet (quirk Q101).
-        if packet.mode not in {OCTET, NETASCII}:
+        modes = {OCTET, NETASCII} if self._settings.does(ServerAction.NETASCII_IS_OCTET) else {OCTET}
+        if packet.mode not in modes:
             return self._refuse(source, packet.filename, ErrorCode.ILLEGAL_OPERATION, "only octet mode is served", now)
         return self._on_read_request(packet, source, hash(datagram.data), now)
 
@@ -177,16 +179,18 @@ class TftpService:
 
     def _on_read_request(self, request: Request, peer: Endpoint, fingerprint: int, now: float) -> Effects:
         before = self._register.of_peer(peer)
-        if before is not None and before.fingerprint == fingerprint and before.state is not State.LINGER:
+        dedupes = self._settings.does(ServerAction.DEDUPE_RRQ)
+        if dedupes and before is not None and before.fingerprint == fingerprint and before.state is not State.LINGER:
             answer = self._answer_again(before, now)
             if answer is not None:
                 return answer
             if before.half_open:
                 # It lives on: an OACK that is only late may still be accepted, and goes with that transfer alone.
                 return self._open_plain(before, now)
-        ended = self._retire(before, now)
-        name = normalise(request.filename)
-        if name == "":
+        ended = self._retire(before, now) if dedupes else ()
+        reads = normalise if self._settings.does(ServerAction.FIX_NAME) else taken_literally
+        name = reads(request.filename)
+        if name == "" and self._settings.does(ServerAction.EMPTY_NAME_TO_OFFERED):
             name = self._offered_name(peer.address)
             if not name:
                 text = "no file name, and none was offered"
@@ -195,7 +199,7 @@ class TftpService:
             text = "file name not allowed"
             return ended + self._refuse(peer, request.filename, ErrorCode.ACCESS_VIOLATION, text, now)
         asked = Asked(peer, name, request.options, fingerprint)
-        ended += self._supersede(asked, now) + self._evict(peer.address, now)
+        ended += (self._supersede(asked, now) if dedupes else ()) + self._evict(peer.address, now)
         if not self._register.has_room(peer.address):
             return (*ended, Drop(DropReason.TOO_MANY_TRANSFERS, peer, name))
         image = self._catalogue.paths.get(name)
@@ -214,7 +218,8 @@ class TftpService:
     def _answer_again(self, transfer: Transfer, now: float) -> Effects | None:
         """Answer a repeated request from the transfer that it has, or None if that one is not meant."""
         if transfer.half_open:
-            if transfer.state is State.OFFERED and transfer.repeats >= PLAIN_AFTER_REPEATS:
+            refuses = self._settings.does(ServerAction.REFUSE_OPTIONS)
+            if refuses and transfer.state is State.OFFERED and transfer.repeats >= PLAIN_AFTER_REPEATS:
                 return None
             self._register.asked_again(transfer)
             return (transfer.repeat_first_reply(now),)
@@ -256,9 +261,10 @@ class TftpService:
     # Transfers
 
     def _limits(self, address: str, now: float) -> Limits:
-        windows = self._windowless.get(address, now) <= now
-        block_size = largest_block(self._settings.link.mtu)
-        return Limits(block_size, MAX_WINDOW if windows else 1, self._settings.rollover)
+        settings = self._settings
+        windows = self._windowless.get(address, now) <= now or not settings.does(ServerAction.WINDOW_1)
+        fitting = largest_block(settings.link.mtu) if settings.does(ServerAction.CLAMP_BLKSIZE) else MAX_BLOCK_SIZE
+        return Limits(fitting, MAX_WINDOW if windows else 1, settings.rollover, settings.without)
 
     def _open(self, asked: Asked, image: Image, now: float) -> Effects:
         limits = self._limits(asked.peer.address, now)
@@ -269,7 +275,7 @@ class TftpService:
         asked = Asked(before.peer, before.name, (), before.fingerprint)
         self._register.borrow_again(before.image)
         room = self._evict(asked.peer.address, now)
-        granted = Granted(rollover=self._settings.rollover)
+        granted = Granted(rollover=self._settings.rollover, without=self._settings.without)
         return room + self._begin(asked, before.image, granted, now)
 
     def _begin(self, asked: Asked, image: Image, granted: Granted, now: float) -> Effects:
@@ -303,7 +309,10 @@ class TftpService:
             return self._went_on(transfer, effect, now)
         if isinstance(packet, Error):
             transfer.abort(packet, now)
-            return self._ended(transfer, now)
+            ended = self._ended(transfer, now)
+            if self._settings.does(ServerAction.NO_ERROR_REPLY):
+                return ended
+            return (Send(transfer.socket, transfer.peer, build(Error(ErrorCode.NOT_DEFINED, "aborted"))), *ended)
         return (Drop(DropReason.UNEXPECTED, transfer.peer, type(packet).__name__),)
 
     def _went_on(self, transfer: Transfer, effect: Effect | None, now: float) -> Effects:

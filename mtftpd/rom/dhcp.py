@@ -17,6 +17,8 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from mtftpd.errors import Malformed
+from mtftpd.quirks.vocabulary import Mutation
+from mtftpd.rom import careless
 from mtftpd.rom.actions import (
     BROADCAST,
     NOTHING,
@@ -34,6 +36,10 @@ from mtftpd.rom.profiles import DhcpProfile, Identity, RomPorts
 from mtftpd.wire import bootp, pxe
 from mtftpd.wire.bootp import DhcpMessage, MessageType
 from mtftpd.wire.datagram import Datagram, Endpoint
+
+_LEFT_OVER: Final = IPv4Address("192.0.2.1")
+"""What some ROMs leave in ciaddr of a DISCOVER (quirk Q47): an address of yesterday.
+"""
 
 AFTER_DECLINE: Final = 10.0
 """RFC 2131 3.1.5: the least wait in seconds before a client that declined an address asks again."""
@@ -149,14 +155,10 @@ class Dhcp:
         if datagram.data[_XID] != self._xid.to_bytes(4, "big"):
             return NOTHING
         try:
-            message = bootp.parse_untrusted(datagram.data)
+            message = careless.read(datagram.data, self._profile.faults)
         except Malformed:
             return NOTHING
-        if (
-            message.op != bootp.BOOTREPLY
-            or message.chaddr[: message.hlen] != self._identity.hardware.octets
-            or message.htype != self._identity.hardware.htype
-        ):
+        if message.op != bootp.BOOTREPLY or not self._is_mine(message, datagram):
             return NOTHING
         kind = message.message_type
         if self.state is State.SELECT and kind == MessageType.OFFER:
@@ -166,6 +168,15 @@ class Dhcp:
         if self.state is State.ASK and kind == MessageType.ACK:
             return self._told(message, datagram)
         return NOTHING
+
+    def _is_mine(self, message: DhcpMessage, datagram: Datagram) -> bool:
+        faults = self._profile.faults
+        if Mutation.BROADCAST_ONLY in faults and self.state is not State.ASK:
+            return datagram.destination.address == BROADCAST
+        if Mutation.ACCEPT_FOREIGN_OFFER in faults:
+            return True
+        hardware = self._identity.hardware
+        return message.chaddr[: message.hlen] == hardware.octets and message.htype == hardware.htype
 
     def conflict(self, now: float) -> Actions:
         """Take notice that another host answered an ARP probe for the address: decline it and start again."""
@@ -232,9 +243,11 @@ class Dhcp:
 
     def _acknowledged(self, message: DhcpMessage, now: float) -> Actions:
         choice = self._chosen()
-        if message.options.address(54) != choice.address.server:
+        is_nak = message.message_type == MessageType.NAK
+        trusts_any = is_nak and Mutation.RESTART_ON_ANY_NAK in self._profile.faults
+        if message.options.address(54) != choice.address.server and not trusts_any:
             return NOTHING
-        if message.message_type == MessageType.NAK:
+        if is_nak:
             self._move(Event.REFUSED)
             self._forget()
             return Enter(Phase.DISCOVER, "NAK"), self._discover(now)
@@ -317,13 +330,20 @@ class Dhcp:
     # -- the end --------------------------------------------------------------------------------------------------
 
     def _bound(self, offer: Offer) -> Actions:
+        routers = self._chosen().address.message.options.get(3, b"")
+        if Mutation.NEED_ONE_ROUTER in self._profile.faults and len(routers) != 4:
+            return self._fail(Event.UNUSABLE, "no gateway")
         tags = offer.pxe.mtftp if offer.pxe else None
         if tags and not (int(tags.group) and tags.client_port and tags.server_port and tags.timeout and tags.delay):
             if self._profile.zero_tag_is_fatal:
                 return self._fail(Event.UNUSABLE, "one of tags 1 to 5 is zero")
             tags = None
-        siaddr = offer.message.siaddr
+        faults, siaddr = self._profile.faults, offer.message.siaddr
         server = siaddr if self._profile.server_from_siaddr and int(siaddr) else offer.server
+        if Mutation.ONLY_SIADDR in faults:
+            server = siaddr
+        if tags is not None and Mutation.BE_PORTS in faults:
+            tags = replace(tags, client_port=_swapped(tags.client_port), server_port=_swapped(tags.server_port))
         self.plan = BootPlan(
             self._chosen().address.message.yiaddr,
             server,
@@ -369,4 +389,10 @@ class Dhcp:
 
     def _message(self, kind: MessageType, options: dict[int, bytes], now: float) -> DhcpMessage:
         message = request(kind, self._identity, self._profile, options)
+        if kind is MessageType.DISCOVER and Mutation.CIADDR_IN_DISCOVER in self._profile.faults:
+            message = replace(message, ciaddr=_LEFT_OVER)
         return replace(message, xid=self._xid, secs=min(int(now - self._started), 0xFFFF))
+
+
+def _swapped(port: int) -> int:
+    return int.from_bytes(port.to_bytes(2, "big"), "little")

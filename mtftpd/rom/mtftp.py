@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from mtftpd.quirks.vocabulary import Mutation
 from mtftpd.rom.actions import NOTHING, Actions, Bind, Enter, Join, Leave, Memory, Phase, Transmit, Unbind
 from mtftpd.rom.blocks import BLOCK_SIZE, BlockMap, Blocks, LastGap, Step
 from mtftpd.rom.profiles import MtftpProfile
@@ -257,6 +258,10 @@ class Mtftp:
     def _answered_twice(self, block: int, datagram: Datagram, to_group: bool, now: float) -> Actions:
         """Wait for DATA 1 by both ways; DATA 2 after the group's DATA 1 means that somebody else is the master."""
         if block != 1:
+            if Mutation.OPEN_CORRUPTION in self._profile.faults and block == 2 and self._got_unicast:
+                # It takes the second packet for the one that the first was a copy of.
+                self._memory.write(0 if not self._got_group else BLOCK_SIZE, datagram.data)
+                return (self._overheard(2, now),)
             follows = block == 2 and self._got_group
             if follows:
                 self._memory.write(BLOCK_SIZE, datagram.data)

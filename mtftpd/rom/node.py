@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from mtftpd.quirks.vocabulary import Mutation
 from mtftpd.rom.actions import NOTHING, Actions, Enter, Machine, Memory, Phase
+from mtftpd.rom.blocks import BLOCK_SIZE
 from mtftpd.rom.dhcp import BootPlan, Dhcp
 from mtftpd.rom.mtftp import Mtftp, Ticket
 from mtftpd.rom.profiles import Identity, RomPorts, RomProfile
@@ -122,7 +124,10 @@ class Node:
         source = Source(
             Endpoint(str(plan.server), self._ports.tftp), plan.boot_file, str(plan.address), self._next_port
         )
-        self._machine = self.tftp = Tftp(source, self._profile.tftp, self._memory, MEMORY_LIMIT, only_probe=only_probe)
+        limit = MEMORY_LIMIT
+        if plan.blocks is not None and Mutation.BUFFER_OF_13 in self._profile.faults:
+            limit = plan.blocks * BLOCK_SIZE
+        self._machine = self.tftp = Tftp(source, self._profile.tftp, self._memory, limit, only_probe=only_probe)
         return self.tftp.start(now)
 
     def _after_multicast(self, mtftp: Mtftp, now: float) -> Actions:
@@ -130,6 +135,8 @@ class Node:
             self.length = mtftp.blocks.length
             return self._end(Phase.DONE, "multicast")
         self.fallback = mtftp.reason
+        if Mutation.NO_FALLBACK in self._profile.faults:
+            return self._end(Phase.FAILED, mtftp.reason)
         assert self.plan is not None, "a multicast download has a plan"
         return self._begin_unicast(self.plan, now)
 

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 
 from mtftpd.errors import Malformed
+from mtftpd.quirks.vocabulary import Mutation
 from mtftpd.rom.profiles import DhcpProfile
 from mtftpd.wire import pxe
 from mtftpd.wire.bootp import DhcpMessage
@@ -36,6 +37,11 @@ class Refusal(Enum):
     NO_DISCOVERY_GROUP = "multicast discovery allowed, but no tag 7"
     NO_SERVER_LIST = "servers only from a list that is not there"
     NO_MENU = "neither a boot file to use nor a menu"
+    NO_RENEWAL_TIME = "no option 58"
+    NO_CLASS = "no option 60"
+    NO_UUID = "no option 97"
+    NO_DISCOVERY_CONTROL = "no tag 6"
+    MTFTP = "tags 1 to 5"
 
 
 class Kind(Enum):
@@ -78,33 +84,59 @@ def judge(message: DhcpMessage, profile: DhcpProfile) -> Offer | Refusal:
         return Refusal.NO_SERVER
     if message.yiaddr.packed[0] > _LAST_UNICAST:
         return Refusal.BAD_ADDRESS
+    missing = _missing(message, profile)
+    if missing is not None:
+        return missing
     # The class is compared with case and without a NUL (PXE 2.1 table 2-1).
     if not options.get(60, b"").startswith(b"PXEClient"):
         if message.yiaddr == _ANY:
             return Refusal.NO_ADDRESS
-        return Offer(Kind.PLAIN, server, message, boot_file(message))
+        return Offer(Kind.PLAIN, server, message, boot_file(message, profile))
+    if 43 not in options and Mutation.NEED_43_6 in profile.faults:
+        return Refusal.NO_DISCOVERY_CONTROL
     if 43 not in options:
-        return Offer(Kind.INCOMPLETE, server, message, boot_file(message))
+        return Offer(Kind.INCOMPLETE, server, message, boot_file(message, profile))
     try:
         tags = pxe.parse_untrusted(options[43])
     except Malformed:
         return Refusal.BAD_OPTION_43
-    kind = _kind(tags, boot_file(message), profile)
-    return kind if isinstance(kind, Refusal) else Offer(kind, server, message, boot_file(message), tags)
+    file = boot_file(message, profile)
+    kind = _kind(tags, file, profile)
+    return kind if isinstance(kind, Refusal) else Offer(kind, server, message, file, tags)
 
 
-def boot_file(message: DhcpMessage) -> bytes:
+def _missing(message: DhcpMessage, profile: DhcpProfile) -> Refusal | None:
+    """Return what a particular ROM misses in a reply that others take."""
+    if message.yiaddr == _ANY:
+        return None
+    return next((why for fault, code, why in _NEEDED if fault in profile.faults and code not in message.options), None)
+
+
+_NEEDED: Final = (
+    (Mutation.NEED_58, 58, Refusal.NO_RENEWAL_TIME),
+    (Mutation.NEED_60, 60, Refusal.NO_CLASS),
+    (Mutation.NEED_97, 97, Refusal.NO_UUID),
+)
+
+
+def boot_file(message: DhcpMessage, profile: DhcpProfile) -> bytes:
     """Return the name of the boot file: option 67 wins over the field (PXE 2.1 2.2.3), up to its first NUL."""
-    return message.options.get(67, message.file).split(b"\0", 1)[0]
+    only_option = Mutation.ONLY_67 in profile.faults
+    return message.options.get(67, b"" if only_option else message.file).split(b"\0", 1)[0]
 
 
 def _kind(tags: PxeOptions, file: bytes, profile: DhcpProfile) -> Kind | Refusal:
     control = tags.discovery_control
+    if tags.mtftp is not None and Mutation.REJECT_43_1_5 in profile.faults:
+        return Refusal.MTFTP
+    if control is None and Mutation.NEED_43_6 in profile.faults:
+        return Refusal.NO_DISCOVERY_CONTROL
     if control is None:
         if tags.mtftp is None or not file:
             return Kind.INCOMPLETE
         return Refusal.BARE_MTFTP if profile.refuses_bare_mtftp else Kind.COMPLETE
-    if not control & DiscoveryControl.NO_MULTICAST and tags.discovery_group is None:
+    allows_multicast = not control & DiscoveryControl.NO_MULTICAST
+    if profile.wants_discovery_group and allows_multicast and tags.discovery_group is None:
         return Refusal.NO_DISCOVERY_GROUP
     only_listed = control & _NO_METHOD == _NO_METHOD or control & DiscoveryControl.LISTED_SERVERS_ONLY
     if only_listed and not tags.boot_servers:

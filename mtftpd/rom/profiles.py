@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from mtftpd.quirks.vocabulary import Mutation
 from mtftpd.wire.datagram import HardwareAddress
+
+NO_FAULTS: Final[frozenset[Mutation]] = frozenset()
 
 PARAMETERS: Final = bytes((1, 3, 12, 15, 43, 54, 60, 66, 67, *range(128, 136)))
 """Option 55: PXE 2.1 table 2-2 wants at least 1, 3, 43, 60 and 128 to 135."""
@@ -63,10 +66,13 @@ class DhcpProfile:
     proxy_port: int = 68
     server_from_siaddr: bool = False
     """Takes the boot server from siaddr before option 54; PXE 2.1 has it the other way round."""
+    wants_discovery_group: bool = True
+    """Refuses tag 6 that allows multicast discovery without tag 7, even when it says that the boot file is enough."""
     zero_tag_is_fatal: bool = False
     """A zero among tags 1 to 5 ends the boot without a fallback (quirk Q14)."""
     refuses_bare_mtftp: bool = False
     """Discards an offer with tags 1 to 5 but without tag 6 (EDK2, quirk Q13)."""
+    faults: frozenset[Mutation] = NO_FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ class MtftpProfile:
     probes_first: bool = False
     """Asks port 69 for the size before it listens, unless option 13 told it."""
     error_code: int = 0
+    faults: frozenset[Mutation] = NO_FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,7 @@ class TftpProfile:
     plain_after_error: bool = True
     """Asks again without options when the server answers them with an ERROR."""
     error_code: int = 0
+    faults: frozenset[Mutation] = NO_FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,8 @@ class RomProfile:
     dhcp: DhcpProfile = DhcpProfile()
     mtftp: MtftpProfile | None = MtftpProfile()
     tftp: TftpProfile = TftpProfile()
+    faults: frozenset[Mutation] = NO_FAULTS
+    """Given with `mtftpd.rom.mutations.mutated`, which hands them to all parts."""
 
 
 SPEC: Final = RomProfile("spec")

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from mtftpd.errors import Malformed
+from mtftpd.quirks.vocabulary import Mutation
 from mtftpd.rom.actions import NOTHING, Actions, Bind, Enter, Memory, Phase, Transmit, Unbind
 from mtftpd.rom.profiles import TftpProfile
 from mtftpd.wire import tftp
@@ -22,6 +23,10 @@ from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import ErrorCode, Opcode
 
 PLAIN_BLOCK_SIZE: Final = 512
+LARGEST_DATAGRAM: Final = 1472
+"""UDP payload of an Ethernet frame of 1500 octets: ROMs do not put fragments together (quirk Q65)."""
+MAX_DUPLICATES: Final = 16
+"""How many copies a ROM bears that dies of them."""
 
 
 class State(Enum):
@@ -93,6 +98,7 @@ class Tftp:
         self._tries = 0
         self._plain = False
         self._with_options = False
+        self._asked: frozenset[str] = frozenset()
         self._block_size = PLAIN_BLOCK_SIZE
         self._window = 1
         self._block = 0
@@ -112,7 +118,9 @@ class Tftp:
     def start(self, now: float) -> Actions:
         """Send the first request."""
         phase = Phase.PROBE if self.only_probe else Phase.UNICAST
-        return Bind(self._port), Enter(phase, str(self._source.server)), self._request(now)
+        request = self._request(now)
+        requests = (request, request) if Mutation.DUP_RRQ in self._profile.faults else (request,)
+        return Bind(self._port), Enter(phase, str(self._source.server)), *requests
 
     def next_deadline(self) -> float | None:
         """Return when the present wait ends, or None."""
@@ -124,9 +132,11 @@ class Tftp:
             self._deadline is None
             or datagram.source.address != self._source.server.address
             or datagram.destination != (self._source.station, self._port)
-            or (self._peer is not None and datagram.source != self._peer)
+            or not self._takes(datagram)
         ):
             return NOTHING
+        if Mutation.ANY_TID in self._profile.faults and self._peer is not None:
+            self._peer = datagram.source
         try:
             packet = tftp.parse_untrusted(datagram.data)
         except Malformed:
@@ -152,6 +162,13 @@ class Tftp:
             return self._leave(Event.SILENCE, "no answer to the request")
         return self._ask_again(now)
 
+    def _takes(self, datagram: Datagram) -> bool:
+        """Return whether the datagram gets past what is below TFTP, and is of this transfer."""
+        faults = self._profile.faults
+        if Mutation.DROP_BIG in faults and len(datagram.data) > LARGEST_DATAGRAM:
+            return False
+        return self._peer is None or datagram.source == self._peer or Mutation.ANY_TID in faults
+
     # -- request --------------------------------------------------------------------------------------------------
 
     def _request(self, now: float) -> Transmit:
@@ -167,8 +184,18 @@ class Tftp:
             elif self._profile.window > 1:
                 options.append(("windowsize", str(self._profile.window)))
         self._with_options = bool(options)
-        request = tftp.Request(Opcode.RRQ, self._source.boot_file, options=tuple(options))
+        self._asked = frozenset(name for name, _ in options)
+        mode = tftp.NETASCII if Mutation.NETASCII in self._profile.faults else tftp.OCTET
+        request = tftp.Request(Opcode.RRQ, self._name(), mode, tuple(options))
         return Transmit(self._port, self._source.server, tftp.build(request))
+
+    def _name(self) -> bytes:
+        name, faults = self._source.boot_file, self._profile.faults
+        if Mutation.EMPTY_NAME in faults:
+            return b""
+        if Mutation.BACKSLASH_NAME in faults:
+            name = b"\\" + name.replace(b"/", b"\\")
+        return name + b"\xff" if Mutation.FF_NAME in faults else name
 
     def _wanted_block_size(self) -> int:
         """Return the block size to ask for: no larger than the file, as EFI 1 does, but none that RFC 2348 forbids."""
@@ -183,6 +210,10 @@ class Tftp:
         return Unbind(old), Bind(self._port), self._request(now)
 
     def _options_granted(self, options: dict[str, str], source: Endpoint, now: float) -> Actions:
+        if Mutation.HANG_ON_OACK in self._profile.faults:
+            return NOTHING
+        if Mutation.REJECT_UNASKED_OACK in self._profile.faults and not options.keys() <= self._asked:
+            return self._refuse(source, "the OACK grants what was not asked for")
         sizes = [_number(options.get(name, default)) for name, default in _DEFAULTS]
         total, block_size, window = sizes
         if block_size is None or window is None or not 8 <= block_size <= max(8, self._profile.block_size or 512):
@@ -204,14 +235,18 @@ class Tftp:
             return (stop, *self._leave(Event.ONLY_PROBED))
         self.state = TRANSITIONS[self.state][Event.SIZE_KNOWN]
         old = self._port
-        self._port += 1
         self._tries = 0
+        if Mutation.DIE_OF_ERROR_REPLY in self._profile.faults:
+            return stop, self._request(now)
+        self._port += 1
         return stop, Unbind(old), Bind(self._port), self._request(now)
 
     def _error(self, error: tftp.Error, now: float) -> Actions:
         """Ask without options when options were what the server answered, else give up."""
         if self.only_probe:
             return self._leave(Event.ONLY_PROBED, error.text)
+        if Mutation.DIE_OF_ERROR_REPLY in self._profile.faults:
+            return self._leave(Event.REFUSED, "an ERROR that nobody expected")
         if self.state is State.RECEIVE or not self._with_options or not self._profile.plain_after_error:
             return self._leave(Event.REFUSED, f"ERROR {error.code} {error.text}".rstrip())
         self._plain = True
@@ -247,15 +282,22 @@ class Tftp:
         self._unacknowledged += 1
         if size < self._block_size:
             self.length = offset + size
-            return (self._acknowledge(now), *self._leave(Event.COMPLETE))
+            last = (self._acknowledge(now),) if Mutation.NO_LAST_ACK not in self._profile.faults else NOTHING
+            return (*last, *self._leave(Event.COMPLETE))
         if self._unacknowledged < self._window:
             self._deadline = now + self._profile.data_waits[0]
             return NOTHING
-        return (self._acknowledge(now),)
+        acknowledgement = self._acknowledge(now)
+        return (acknowledgement,) * (2 if Mutation.DUP_ACK in self._profile.faults else 1)
 
     def _out_of_order(self, now: float) -> Actions:
         """Repeat the ACK; inside a window only once per gap (RFC 7440 section 4), or every packet behind it would."""
         self.duplicates += 1
+        faults = self._profile.faults
+        if Mutation.DIE_IN_WINDOW in faults and self._window > 1:
+            return self._leave(Event.REFUSED, f"lost its way behind block {self._block}")
+        if Mutation.DIE_OF_DUPLICATES in faults and self.duplicates > MAX_DUPLICATES:
+            return self._leave(Event.REFUSED, f"{self.duplicates} duplicates")
         if self._window > 1:
             if self._complained == self._block:
                 return NOTHING

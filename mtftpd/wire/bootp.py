@@ -18,7 +18,7 @@ from mtftpd.errors import Malformed
 from mtftpd.wire import options as dhcp_options
 from mtftpd.wire.datagram import HardwareAddress
 from mtftpd.wire.fields import Ipv4, TlvList, decode, encode
-from mtftpd.wire.options import Options, build_area, parse_area
+from mtftpd.wire.options import CAREFUL, Layout, Options, build_area, parse_area
 
 BOOTREQUEST = 1
 BOOTREPLY = 2
@@ -150,8 +150,8 @@ def parse_untrusted(data: bytes) -> DhcpMessage:
     )
 
 
-def build(message: DhcpMessage, *, max_size: int = DEFAULT_MAXIMUM) -> bytes:
-    """Return ``message`` as a UDP payload of 300 to ``max_size`` octets, zero-padded (quirk Q07).
+def build(message: DhcpMessage, *, max_size: int = DEFAULT_MAXIMUM, layout: Layout = CAREFUL) -> bytes:
+    """Return ``message`` as a UDP payload of 300 to ``max_size`` octets, zero-padded unless ``layout`` says otherwise.
 
     Raises ValueError when a field does not fit, when a name leaves no room for its NUL, and when the whole is larger
     than ``max_size``.  See `mtftpd.wire.options.build_area` for the order of the options.
@@ -184,8 +184,9 @@ def build(message: DhcpMessage, *, max_size: int = DEFAULT_MAXIMUM) -> bytes:
         },
         "header",
     )
-    data = header + (build_area(message.options) if message.is_dhcp else b"")
-    data = data.ljust(MINIMUM_SIZE, b"\0")
+    data = header + (build_area(message.options, layout) if message.is_dhcp else b"")
+    if layout.fills_up:
+        data = data.ljust(MINIMUM_SIZE, b"\0")
     if len(data) > max_size:
         raise ValueError(f"the message has {len(data)} octets, {max_size} is the most that the client takes")
     return data

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from mtftpd.wire.fields import END, PAD, Element, walk
 from mtftpd.wire.option_types import OPTIONS as OPTIONS
@@ -113,7 +114,21 @@ def parse_area(area: bytes, file: bytes = b"", sname: bytes = b"") -> tuple[Opti
     return Options(element for element in elements if element[0] != OVERLOAD), overload
 
 
-def build_area(options: Options) -> bytes:
+class Layout(NamedTuple):
+    """How a message is laid out beyond what RFC 2131 asks; each of these is needed by some ROM or relay."""
+
+    pads_boot_file: bool = True
+    """A PAD behind option 67: EFI 1 and EDK2 write a NUL there, others read on to the next one (quirks Q01, Q03)."""
+    sorts_first: bool = True
+    """Options 53, 54 and 51 before all others (quirk Q11)."""
+    fills_up: bool = True
+    """Zeros up to the 300 octets of BOOTP (quirk Q07)."""
+
+
+CAREFUL = Layout()
+
+
+def build_area(options: Options, layout: Layout = CAREFUL) -> bytes:
     """Return the option area, END included: 53, 54 and 51 first, 82 last, the others in their own order.
 
     A value over 255 octets is split (RFC 3396 4).  Raises ValueError for option 52: nothing is ever overloaded here,
@@ -121,8 +136,9 @@ def build_area(options: Options) -> bytes:
     """
     if OVERLOAD in options:
         raise ValueError("option 52 cannot be built: fields are never overloaded")
-    order = [code for code in _FIRST if code in options]
-    order += [code for code in options if code not in _FIRST and code != RELAY_AGENT]
+    first = _FIRST if layout.sorts_first else ()
+    order = [code for code in first if code in options]
+    order += [code for code in options if code not in first and code != RELAY_AGENT]
     order += [RELAY_AGENT] if RELAY_AGENT in options else []
     parts: list[bytes] = []
     for code in order:
@@ -130,8 +146,7 @@ def build_area(options: Options) -> bytes:
         for at in range(0, len(value) or 1, _LONGEST):
             piece = value[at : at + _LONGEST]
             parts.append(bytes((code, len(piece))) + piece)
-        if code == BOOT_FILE:
-            # EFI 1 and EDK2 write a NUL right behind this value, others read on to the next one (quirks Q01, Q03).
+        if code == BOOT_FILE and layout.pads_boot_file:
             parts.append(bytes((PAD,)))
     parts.append(bytes((END,)))
     return b"".join(parts)

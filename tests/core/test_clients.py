@@ -17,29 +17,29 @@ MESSAGE = DhcpMessage(BOOTREQUEST, 1, MAC + bytes(10))
 
 
 @pytest.mark.parametrize(
-    ("options", "kind", "architecture", "is_ipxe", "is_edk2"),
+    ("options", "kind", "architecture", "is_ipxe", "rom"),
     [
-        (BIOS_ROM, ClientKind.PXE, 0, False, False),
-        (OVMF, ClientKind.PXE, 7, False, True),
-        (IPXE, ClientKind.PXE, 0, True, False),
-        ({**BIOS_ROM, 77: b"\4gPXE"}, ClientKind.PXE, 0, True, False),
-        (HTTP, ClientKind.HTTP, 16, False, True),
-        (SYSTEM, ClientKind.OTHER, 0, False, False),
-        ({60: b"PXEClient"}, ClientKind.PXE, 0, False, False),
-        ({60: b"PXEClient:Arch:00011:UNDI:003000"}, ClientKind.PXE, 11, False, False),
-        ({60: b"PXEClient:Arch:00011:UNDI:003000", 93: b"\0\7\0\6"}, ClientKind.PXE, 7, False, False),
-        ({60: b"pxeclient:Arch:00000:UNDI:002001"}, ClientKind.OTHER, 0, False, False),
-        ({60: b"PXEServer"}, ClientKind.OTHER, 0, False, False),
-        ({60: b"U-Boot.armv7", 93: b"\0\x15"}, ClientKind.OTHER, 21, False, False),
+        (BIOS_ROM, ClientKind.PXE, 0, False, "intel-bios"),
+        (OVMF, ClientKind.PXE, 7, False, "edk2-now"),
+        (IPXE, ClientKind.PXE, 0, True, "ipxe"),
+        ({**BIOS_ROM, 77: b"\4gPXE"}, ClientKind.PXE, 0, True, "gpxe"),
+        (HTTP, ClientKind.HTTP, 16, False, "edk2-now"),
+        (SYSTEM, ClientKind.OTHER, 0, False, "os-dhclient"),
+        ({60: b"PXEClient"}, ClientKind.PXE, 0, False, "intel-bios"),
+        ({60: b"PXEClient:Arch:00011:UNDI:003000"}, ClientKind.PXE, 11, False, "edk2-now"),
+        ({60: b"PXEClient:Arch:00011:UNDI:003000", 93: b"\0\7\0\6"}, ClientKind.PXE, 7, False, "edk2-now"),
+        ({60: b"pxeclient:Arch:00000:UNDI:002001"}, ClientKind.OTHER, 0, False, "os-dhclient"),
+        ({60: b"PXEServer"}, ClientKind.OTHER, 0, False, "os-dhclient"),
+        ({60: b"U-Boot.armv7", 93: b"\0\x15"}, ClientKind.OTHER, 21, False, "u-boot"),
     ],
 )
 def test_what_options_say(
-    options: dict[int, bytes], kind: ClientKind, architecture: int, is_ipxe: bool, is_edk2: bool
+    options: dict[int, bytes], kind: ClientKind, architecture: int, is_ipxe: bool, rom: str
 ) -> None:
     client = recognise(replace(MESSAGE, options=Options({53: b"\1", **options})))
     assert client is not None
     assert (client.kind, client.architecture) == (kind, architecture)
-    assert (client.is_ipxe, client.is_edk2) == (is_ipxe, is_edk2)
+    assert (client.is_ipxe, client.rom.profile.id) == (is_ipxe, rom)
     assert client.boots == (kind is not ClientKind.OTHER)
     assert client.wants_boot_file == (67 in options.get(55, b""))
 
@@ -73,3 +73,23 @@ def test_the_client_identifier_stands_in_for_it() -> None:
 )
 def test_ethernet_stations(htype: int, octets: bytes, expected: bool) -> None:
     assert is_ethernet(HardwareAddress(htype, octets)) is expected
+
+
+def test_the_operator_knows_better() -> None:
+    message = replace(MESSAGE, options=Options({53: b"\1", **BIOS_ROM}))
+    client = recognise(message, {HardwareAddress(1, MAC): "edk2-2008"})
+    assert client is not None
+    assert (client.rom.profile.id, client.may_do_mtftp) == ("edk2-2008", False)
+
+
+def test_a_raspberry_pi_is_no_bios() -> None:
+    chaddr = bytes.fromhex("b827eb010203") + bytes(10)
+    client = recognise(replace(MESSAGE, chaddr=chaddr, options=Options({53: b"\1", **BIOS_ROM})))
+    assert client is not None
+    assert (client.rom.profile.id, client.may_do_mtftp) == ("rpi3", False)
+
+
+def test_without_the_hardware_address_as_key_the_uuid_is_it() -> None:
+    client = recognise(replace(MESSAGE, options=Options({97: b"\0" + bytes(16)})), by_chaddr=False)
+    assert client is not None
+    assert client.key == ClientKey(1, b"\0" + bytes(16), is_identifier=True)

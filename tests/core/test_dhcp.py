@@ -69,6 +69,7 @@ def test_a_rom_is_offered_an_address_a_group_and_a_boot_file() -> None:
     assert dict(offer.report.detail) == {
         "client": "pxe",
         "architecture": 0,
+        "rom": "intel-bios",
         "delivery": "unicast",
         "file": "nbp",
         "group": "239.1.1.1:1799",
@@ -104,8 +105,19 @@ def test_repeated_discovers_get_the_same_offer() -> None:
     first = node.discover()
     for seconds in (0.25, 4.0, 12.0):
         lab.now = 1000.0 + seconds
-        assert node.discover() == first
+        assert node.discover().message == first.message
     assert len(lab.service.leases()) == 1
+
+
+def test_who_does_not_hear_unicast_is_answered_by_broadcast() -> None:
+    """Quirk Q48; a REQUEST after a unicast OFFER shows that it was heard, and the counting begins anew."""
+    node = Lab().node()
+    ways = [dict(node.discover().report.detail)["delivery"] for _ in range(3)]
+    assert ways == ["unicast", "unicast", "broadcast"]
+    assert dict(node.select(node.discover()).report.detail)["delivery"] == "broadcast"
+    hearing = Lab().node()
+    for _ in range(3):
+        assert dict(hearing.boot().report.detail)["delivery"] == "unicast"
 
 
 def test_state_hangs_on_the_hardware_address_alone() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mtftpd.quirks.vocabulary import Mutation
 from mtftpd.rom.offers import Choice, Kind, Offer, Refusal, boot_file, judge, select
 from mtftpd.rom.profiles import DhcpProfile
 from mtftpd.wire.pxe import BootServers, MenuEntry, MenuPrompt, PxeOptions
@@ -78,7 +79,7 @@ def test_what_is_no_offer(options: dict[int, bytes], header: dict[str, Any], exp
     [({}, b"field", b"field"), ({67: b"option"}, b"field", b"option"), ({67: b"a\0b"}, b"", b"a"), ({}, b"", b"")],
 )
 def test_option_67_wins_over_the_field(options: dict[int, bytes], field: bytes, name: bytes) -> None:
-    assert boot_file(reply(2, options, file=field)) == name
+    assert boot_file(reply(2, options, file=field), SPEC) == name
 
 
 def offer(kind: Kind, *, proxy: bool = False, file: bytes = b"img") -> Offer:
@@ -109,3 +110,11 @@ BARE = replace(PLAIN, boot_file=b"")
 )
 def test_the_best_of_several_offers(offers: list[Offer], patient: bool, expected: Choice | None) -> None:
     assert select(offers, patient=patient) == expected
+
+
+def test_some_roms_need_tag_6_or_refuse_tags_1_to_5() -> None:
+    bare = PxeOptions(mtftp=TAGS)
+    assert judge(reply(2, pxe_options=bare), replace(SPEC, faults=frozenset({Mutation.NEED_43_6}))) is (
+        Refusal.NO_DISCOVERY_CONTROL
+    )
+    assert judge(reply(2, pxe_options=bare), replace(SPEC, faults=frozenset({Mutation.REJECT_43_1_5}))) is Refusal.MTFTP

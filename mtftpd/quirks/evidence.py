@@ -1,0 +1,72 @@
+"""What a DHCP message shows of the program that sent it: everything that a profile is matched by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mtftpd.wire.bootp import DhcpMessage
+from mtftpd.wire.datagram import HardwareAddress
+from mtftpd.wire.pxe import architectures, is_ipxe, parse_client_class, user_classes
+
+_VENDOR_CLASS, _MAX_MESSAGE, _PARAMETERS, _USER_CLASS = 60, 57, 55, 77
+_ARCHITECTURE, _INTERFACE, _UUID = 93, 94, 97
+
+
+class Fingerprint(NamedTuple):
+    """The options by which two programs on one node are told apart: no address and no identity is among them."""
+
+    vendor_class: bytes
+    parameters: bytes
+    max_message: bytes
+    user_class: bytes
+    architecture: bytes
+    interface: bytes
+    uuid_octets: int
+    hlen: int
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={_shown(value)}" for name, value in zip(self._fields, tuple(self), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One message; ``architecture`` is the first of option 93, else that of option 60, else None."""
+
+    hardware: HardwareAddress
+    fingerprint: Fingerprint
+    architecture: int | None
+    user_classes: tuple[bytes, ...]
+    is_ipxe: bool
+    boots: bool
+
+
+def evidence_of(message: DhcpMessage) -> Evidence:
+    """Return what ``message`` shows; never raises."""
+    options = message.options
+    fingerprint = Fingerprint(
+        options.get(_VENDOR_CLASS, b""),
+        options.get(_PARAMETERS, b""),
+        options.get(_MAX_MESSAGE, b""),
+        options.get(_USER_CLASS, b""),
+        options.get(_ARCHITECTURE, b""),
+        options.get(_INTERFACE, b""),
+        len(options.get(_UUID, b"")),
+        message.hlen,
+    )
+    said = parse_client_class(fingerprint.vendor_class)
+    listed = architectures(fingerprint.architecture)
+    return Evidence(
+        hardware=message.hardware,
+        fingerprint=fingerprint,
+        architecture=listed[0] if listed else said.architecture if said is not None else None,
+        user_classes=user_classes(fingerprint.user_class),
+        is_ipxe=is_ipxe(options),
+        boots=said is not None,
+    )
+
+
+def _shown(value: object) -> str:
+    if not isinstance(value, bytes):
+        return str(value)
+    return value.decode("ascii") if value.isascii() and value.decode("ascii").isprintable() else value.hex()

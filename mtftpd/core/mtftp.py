@@ -238,15 +238,7 @@ class Session:
         if ServerAction.WAIT_FOR_ACK_1 in self.binding.without:
             pacer = Pacer(interval_after(None), now)
             self._move(Event.MASTER_LOST, Paced(run, 1, pacer, inf), pacer.deadline)
-        return (*self._first_blocks(run, master), run.report_start())
-
-    def _first_blocks(self, run: Pass, master: Endpoint) -> Effects:
-        """Return both copies of DATA 1: unicast first, since atftp turns into a listener otherwise (quirk Q107)."""
-        without = self.binding.without
-        copies = (run.to_client(master, 1), run.to_group(1))
-        if ServerAction.UNICAST_FIRST in without:
-            copies = copies[::-1]
-        return copies
+        return (*run.first_blocks(master), run.report_start())
 
     def _reopen(self, state: First | Lockstep, source: Endpoint, now: float) -> Effects:
         """Answer the master, who has lost the current block or its place: both copies, at the port it has now."""

@@ -8,6 +8,7 @@ from mtftpd.core.effects import Report, ReportKind, SendRun
 from mtftpd.core.groups import Binding
 from mtftpd.core.images import MTFTP_BLOCK_SIZE
 from mtftpd.core.rtt import RoundTrip
+from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import Endpoint
 
 MAX_WAITING = 4_096
@@ -50,6 +51,11 @@ class Pass:
     def to_client(self, client: Endpoint, block: int) -> SendRun:
         """Return the unicast copy that makes ``client`` the master."""
         return SendRun(self.binding.socket, client, self.binding.image, block, 1, MTFTP_BLOCK_SIZE)
+
+    def first_blocks(self, master: Endpoint) -> tuple[SendRun, SendRun]:
+        """Return both copies of DATA 1: unicast first, since atftp turns into a listener otherwise (quirk Q107)."""
+        own, everybody = self.to_client(master, 1), self.to_group(1)
+        return (everybody, own) if ServerAction.UNICAST_FIRST in self.binding.without else (own, everybody)
 
     def wanted_by(self, address: str) -> None:
         """Remember that a client at ``address`` wants the image and was not answered."""

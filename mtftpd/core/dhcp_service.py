@@ -11,7 +11,7 @@ from mtftpd.core.boot_plan import Planner
 from mtftpd.core.clients import recognise
 from mtftpd.core.delivery import reachable
 from mtftpd.core.dhcp import AddressServer
-from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Service
+from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SaveLease, Service
 from mtftpd.core.groups import Groups
 from mtftpd.core.leases import Lease, LeaseState, LeaseTable, Pool
 from mtftpd.core.offered_files import OfferedFiles
@@ -72,12 +72,12 @@ class DhcpService:
                 self._reports[effect.kind] += 1
             elif isinstance(effect, Drop):
                 self._drops[effect.reason] += 1
-        return effects
+        return (*self._saves(), *effects)
 
     def tick(self, now: float) -> Effects:
         """Let go of the addresses whose time is over."""
         self._servers.leases.expire(now)
-        return ()
+        return self._saves()
 
     def next_deadline(self) -> float | None:
         """Return when the next address is let go, or None."""
@@ -93,9 +93,10 @@ class DhcpService:
 
     def reconfigure(self, settings: Settings, catalogue: Catalogue, groups: Groups, now: float) -> Effects:
         """Swap the configuration; leases whose address is still in the range stay.  On `BadConfig` nothing changes."""
-        self._servers.leases.expire(now)
-        self._servers = self._configure(settings, catalogue, groups, self._servers.leases.snapshot())
-        return ()
+        former = self._servers.leases
+        former.expire(now)
+        self._servers = self._configure(settings, catalogue, groups, former.snapshot())
+        return _saves(former.changes())
 
     def statistics(self) -> DhcpStatistics:
         """Return a snapshot that shares nothing with the running service."""
@@ -115,6 +116,9 @@ class DhcpService:
         else:
             answer = ProxyServer(settings, planner, replies, outbox, self._files).handle
         return _Servers(settings, table, PxeServer(settings, planner, replies, outbox), answer)
+
+    def _saves(self) -> Effects:
+        return _saves(self._servers.leases.changes())
 
     def _handle(self, datagram: Datagram, now: float) -> Effects:
         servers = self._servers
@@ -140,6 +144,12 @@ class DhcpService:
             # On port 67 it is an ordinary REQUEST whose option 43 is of no interest.
             item = None
         return servers.answer(call) if item is None else servers.pxe.discover(call, item)
+
+
+def _saves(changed: list[Lease]) -> Effects:
+    """Return the effects that save ``changed``: whoever gets a lease waits for it, whoever gives one back does not."""
+    awaited = any(lease.state is LeaseState.BOUND for lease in changed)
+    return tuple(SaveLease(lease.address, lease.key, lease.state, lease.expires, awaited) for lease in changed)
 
 
 def pool_of(settings: Settings) -> Pool | None:

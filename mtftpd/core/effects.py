@@ -10,9 +10,11 @@ Sockets are named by numbers.  The service sockets below are open from the start
 from __future__ import annotations
 
 from enum import Enum, IntEnum
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from mtftpd.core.images import Image
+from mtftpd.core.leases import ClientKey, LeaseState
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 
 
@@ -90,6 +92,21 @@ class Release(NamedTuple):
     """No transfer uses this image any longer: a file opened by `Lookup` can be closed."""
 
     image: Image
+
+
+class SaveLease(NamedTuple):
+    """Write down the state of one lease record; who starts again later gets it back.
+
+    With ``awaited`` the effects that follow wait until that is durable: no ACK for a lease that a crash would lose.
+    All of a tuple come before its other effects, so the shell need look at the first one only.  ``expires`` is in
+    monotonic seconds, ``inf`` for a lease without an end; ``key`` is None while an address is declined.
+    """
+
+    address: IPv4Address
+    key: ClientKey | None
+    state: LeaseState
+    expires: float
+    awaited: bool
 
 
 class DropReason(Enum):
@@ -171,5 +188,5 @@ class Report(NamedTuple):
     detail: tuple[tuple[str, str | int], ...] = ()
 
 
-Effect = Send | SendRun | OpenTransfer | CloseTransfer | Lookup | Release | Drop | Report
+Effect = Send | SendRun | OpenTransfer | CloseTransfer | Lookup | Release | SaveLease | Drop | Report
 Effects = tuple[Effect, ...]

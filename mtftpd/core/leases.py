@@ -119,10 +119,12 @@ class LeaseTable:
         self._free: OrderedDict[IPv4Address, None] = OrderedDict()
         self._declined: OrderedDict[IPv4Address, None] = OrderedDict()
         self._eternal = 0
+        self._changed: dict[IPv4Address, None] = {}
         self._deadlines: Deadlines[IPv4Address] = Deadlines()
         for lease in leases:
             if pool is not None and lease.address in pool and len(self._by_address) < MAX_LEASES:
                 self._adopt(lease)
+        self._changed.clear()
 
     def __len__(self) -> int:
         return len(self._by_address)
@@ -207,6 +209,21 @@ class LeaseTable:
         """Return when the next hold ends, or None."""
         return self._deadlines.next()
 
+    def changes(self) -> list[Lease]:
+        """Return copies of the records that have changed since the last call, the latest change last.
+
+        Offers are left out, for they end with the process: an offered address is what it was before.
+        """
+        if not self._changed:
+            return []
+        changed = [self._by_address[address] for address in self._changed]
+        self._changed.clear()
+        return [
+            Lease(each.key, each.address, each.state, each.expires)
+            for each in changed
+            if each.state is not LeaseState.OFFERED
+        ]
+
     def snapshot(self) -> tuple[Lease, ...]:
         """Return copies of all records, those that were freed longest ago first."""
         free = [self._by_address[address] for address in self._free]
@@ -231,6 +248,7 @@ class LeaseTable:
     def _hold(self, lease: Lease, state: LeaseState, expires: float) -> None:
         self._eternal += (expires == inf) - (lease.expires == inf)
         self._free.pop(lease.address, None)
+        self._note(lease)
         lease.state = state
         lease.expires = expires
         if expires == inf:
@@ -242,6 +260,7 @@ class LeaseTable:
         self._eternal -= lease.expires == inf
         self._declined.pop(lease.address, None)
         self._deadlines.clear(lease.address)
+        self._note(lease)
         lease.state = LeaseState.FREE
         lease.expires = 0.0
         self._free[lease.address] = None
@@ -277,6 +296,11 @@ class LeaseTable:
         former = self._by_key.pop(key, None)
         if former is not None:
             former.key = None
+            self._note(former)
         lease.key = key
         self._by_key[key] = lease
         return lease
+
+    def _note(self, lease: Lease) -> None:
+        self._changed.pop(lease.address, None)
+        self._changed[lease.address] = None

@@ -14,6 +14,7 @@ from mtftpd.core.dhcp_service import DhcpService, DhcpStatistics
 from mtftpd.core.effects import Effects, Report, ReportKind, Service
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
+from mtftpd.core.leases import Lease
 from mtftpd.core.mtftp_service import MtftpService, MtftpStatistics
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.core.tftp_reports import TftpStatistics
@@ -31,15 +32,23 @@ class Statistics:
 
 
 class BootService:
-    """One boot server.  ``known`` maps SHA-256 digests to the groups that a former run gave them."""
+    """One boot server.
+
+    ``known`` maps SHA-256 digests to the groups that a former run gave them; ``leases`` are those of a former run,
+    their times on the clock of this one.
+    """
 
     def __init__(
-        self, settings: Settings, catalogue: Catalogue, known: Mapping[str, IPv4Address] | None = None
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        known: Mapping[str, IPv4Address] | None = None,
+        leases: tuple[Lease, ...] = (),
     ) -> None:
         self.settings = settings
         self.catalogue = catalogue
         self.groups = Groups(settings, catalogue, known or {})
-        self._dhcp = DhcpService(settings, catalogue, self.groups)
+        self._dhcp = DhcpService(settings, catalogue, self.groups, leases)
         self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered)
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered)
         self._receivers: dict[int, Callable[[Datagram, float], Effects]] = {

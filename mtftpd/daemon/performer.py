@@ -21,6 +21,7 @@ from mtftpd.core.effects import (
     OpenTransfer,
     Release,
     Report,
+    SaveLease,
     Send,
     SendRun,
 )
@@ -99,6 +100,7 @@ class Performer:
             CloseTransfer: self._close_transfer,
             Lookup: self._look_up,
             Release: self._release,
+            SaveLease: _keep_in_memory,
             Drop: self._drop,
             Report: sink.report,
         }
@@ -222,3 +224,7 @@ class Performer:
     def _drop(self, drop: Drop) -> None:
         self.sent.drops[drop.reason.value] += 1
         self._sink.drop(drop, time.monotonic())
+
+
+def _keep_in_memory(_lease: SaveLease) -> None:
+    """Do nothing: without a state folder, which `mtftpd.daemon.write_barrier` stands for, the core's table is all."""

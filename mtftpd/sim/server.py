@@ -20,6 +20,7 @@ from mtftpd.core.effects import (
     OpenTransfer,
     Release,
     Report,
+    SaveLease,
     Send,
     SendRun,
     Service,
@@ -84,6 +85,7 @@ class Server:
             CloseTransfer: self._close,
             Lookup: self._look_up,
             Release: self._nothing,
+            SaveLease: self._nothing,
             Drop: self._count_drop,
             Report: self._count_report,
         }
@@ -155,8 +157,8 @@ class Server:
         """Answer that there is no other file than the image."""
         self._perform(self._service.looked_up(lookup.request, None, self._clock.now))
 
-    def _nothing(self, effect: Release) -> None:
-        """Do nothing: the image stays open."""
+    def _nothing(self, effect: Release | SaveLease) -> None:
+        """Do nothing: the image stays open, and nobody starts again to need a lease from a disk."""
 
     def _count_drop(self, drop: Drop) -> None:
         self.drops[drop.reason.value] += 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from mtftpd.core.dhcp_service import DhcpService
-from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send, Service
+from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SaveLease, Send, Service
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
 from mtftpd.core.settings import Addressing, Boot, Catalogue, Link, Mode, Multicast, Settings
@@ -134,6 +134,7 @@ class Lab:
         self.settings = settings
         self.service = DhcpService(settings, catalogue, Groups(settings, catalogue))
         self.now = 1000.0
+        self.saved: list[SaveLease] = []
 
     def node(self, options: Mapping[int, bytes] = BIOS_ROM, mac: bytes = MAC) -> Node:
         return Node(self, options, mac)
@@ -146,10 +147,17 @@ class Lab:
         socket: int = Service.DHCP,
     ) -> Effects:
         data = message if isinstance(message, bytes) else bootp.build(message, max_size=9000)
-        return self.service.receive(Datagram(socket, source, destination, data), self.now)
+        return self.keep(self.service.receive(Datagram(socket, source, destination, data), self.now))
+
+    def keep(self, effects: Effects) -> Effects:
+        """Put the leases that are to be saved, which come first, into `saved`; return the rest."""
+        saves = [each for each in effects if isinstance(each, SaveLease)]
+        self.saved += saves
+        assert effects[: len(saves)] == tuple(saves)
+        return effects[len(saves) :]
 
     def reconfigure(self, settings: Settings, catalogue: Catalogue = ONE_IMAGE) -> None:
-        self.service.reconfigure(settings, catalogue, Groups(settings, catalogue), self.now)
+        self.keep(self.service.reconfigure(settings, catalogue, Groups(settings, catalogue), self.now))
 
 
 def answer(effects: Effects) -> Answer:

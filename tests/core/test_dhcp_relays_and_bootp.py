@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from mtftpd.core.effects import DropReason, ReportKind
-from mtftpd.core.leases import OFFER_HOLD_SECONDS
+from mtftpd.core.leases import OFFER_HOLD_SECONDS, LeaseState
 from mtftpd.wire.bootp import BROADCAST_FLAG, MessageType
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.options import Options
@@ -84,7 +84,8 @@ def test_no_address_left_until_a_hold_is_over() -> None:
     assert reason(other.effects(DISCOVER)) is DropReason.NO_ADDRESS
     assert lab.service.next_deadline() == lab.now + OFFER_HOLD_SECONDS
     lab.now += OFFER_HOLD_SECONDS
-    assert lab.service.tick(lab.now) == ()
+    assert lab.keep(lab.service.tick(lab.now)) == ()
+    assert [(each.state, each.awaited) for each in lab.saved] == [(LeaseState.FREE, False)]
     assert other.discover().message.yiaddr == FIRST
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mtftpd.core.dhcp_service import DhcpService, pool_of
 from mtftpd.core.effects import Drop, DropReason, Report, ReportKind, Send, Service
 from mtftpd.core.groups import Groups
-from mtftpd.core.leases import LeaseState
+from mtftpd.core.leases import DECLINE_SECONDS, LeaseState
 from mtftpd.core.settings import Boot, Menu, MenuItem, Mode, Settings
 from mtftpd.errors import BadConfig
 from mtftpd.wire import bootp
@@ -37,6 +37,7 @@ from tests.core.dhcp_lab import (
     SYSTEM,
     Lab,
     Node,
+    option,
     reason,
     with_addressing,
     with_boot,
@@ -131,6 +132,40 @@ def test_the_leases_of_an_earlier_run() -> None:
     assert again.node(SYSTEM).boot().message.yiaddr == given
 
 
+def of_saved(lab: Lab) -> list[tuple[str, LeaseState, float, bool]]:
+    found = [(str(each.address), each.state, each.expires, each.awaited) for each in lab.saved]
+    lab.saved.clear()
+    return found
+
+
+def test_an_ack_waits_for_its_lease_and_nothing_else_waits() -> None:
+    lab = Lab()
+    node, other = lab.node(), lab.node(mac=MAC[::-1])
+    offer = node.discover()
+    assert of_saved(lab) == []
+    node.select(offer)
+    until = lab.now + DHCP.addressing.lease_seconds
+    assert of_saved(lab) == [("10.0.0.100", LeaseState.BOUND, until, True)]
+    other.boot()
+    lab.saved.clear()
+    node.effects(MessageType.RELEASE, {54: SERVER.packed}, ciaddr=offer.message.yiaddr)
+    assert of_saved(lab) == [("10.0.0.100", LeaseState.FREE, 0.0, False)]
+    other.effects(MessageType.DECLINE, {50: option("10.0.0.101"), 54: SERVER.packed})
+    assert of_saved(lab) == [("10.0.0.101", LeaseState.DECLINED, lab.now + DECLINE_SECONDS, False)]
+    lab.now += DECLINE_SECONDS
+    lab.keep(lab.service.tick(lab.now))
+    assert of_saved(lab) == [("10.0.0.101", LeaseState.FREE, 0.0, False)]
+
+
+def test_a_reload_saves_what_has_expired_meanwhile() -> None:
+    lab = Lab()
+    lab.node().boot()
+    lab.saved.clear()
+    lab.now += DHCP.addressing.lease_seconds
+    lab.reconfigure(DHCP)
+    assert of_saved(lab) == [("10.0.0.100", LeaseState.FREE, 0.0, False)]
+
+
 # Any bytes from anybody.
 
 ADDRESSES = st.sampled_from(
@@ -197,7 +232,7 @@ def test_any_datagram_gives_effects(configuration: Settings, arrivals: list[Data
     """An answer is a reply that can be read, fits, comes from the socket asked and stays on the link; or a reason."""
     lab = Lab(configuration)
     for arrival in arrivals:
-        effects = lab.service.receive(arrival, lab.now)
+        effects = lab.keep(lab.service.receive(arrival, lab.now))
         lab.now += 1.0
         assert effects, "silence has a reason"
         assert [type(each) for each in effects] in ([Drop], [Report], [Send, Report])

@@ -238,6 +238,10 @@ def test_a_snapshot_shares_nothing_with_the_table() -> None:
     assert before[0].state is LeaseState.BOUND
 
 
+def by_address(lease: Lease) -> IPv4Address:
+    return lease.address
+
+
 class Leases(RuleBasedStateMachine):
     """Many clients against one small pool; the model is who was promised which address until when."""
 
@@ -250,6 +254,7 @@ class Leases(RuleBasedStateMachine):
         self.table = LeaseTable(self.POOL)
         self.now = 0.0
         self.promised: dict[IPv4Address, tuple[ClientKey, float]] = {}
+        self.saved: dict[IPv4Address, Lease] = {}
 
     def holds(self, who: ClientKey, where: IPv4Address) -> bool:
         holder, until = self.promised.get(where, (None, -1.0))
@@ -294,6 +299,33 @@ class Leases(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.table = LeaseTable(self.POOL, self.table.snapshot())
+
+    @invariant()
+    def save(self) -> None:
+        """Write the changes down, as a table in which every address and every client stands once."""
+        for lease in self.table.changes():
+            former = [each for each in self.saved.values() if lease.key is not None and each.key == lease.key]
+            for each in former:
+                del self.saved[each.address]
+            self.saved.pop(lease.address, None)
+            self.saved[lease.address] = lease
+        assert self.table.changes() == []
+
+    @precondition(lambda self: len(self.table) > 0)
+    @rule()
+    def crash(self) -> None:
+        """Start again from what was written down: only offers are forgotten."""
+        self.table.expire(self.now)
+        self.save()
+        before = self.table.snapshot()
+        self.table = LeaseTable(self.POOL, tuple(self.saved.values()))
+        self.table.expire(self.now)
+        kept = (LeaseState.BOUND, LeaseState.DECLINED)
+        assert sorted((each for each in before if each.state in kept), key=by_address) == sorted(
+            (each for each in self.table.snapshot() if each.state in kept), key=by_address
+        )
+        for offered in (each.address for each in before if each.state is LeaseState.OFFERED):
+            self.promised.pop(offered, None)
 
     @invariant()
     def every_address_has_one_record_and_every_client_at_most_one(self) -> None:

@@ -1,0 +1,71 @@
+"""Rows of the database as values of the core, and back."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from math import inf, isfinite
+
+from mtftpd.core.effects import SaveLease
+from mtftpd.core.leases import ClientKey, Lease, LeaseState
+from mtftpd.daemon.store.timescale import Timescale
+from mtftpd.daemon.store.writer import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file holds, read strictly; the times of ``leases`` are wall time."""
+
+    scale: Timescale | None
+    leases: tuple[Lease, ...]
+    groups: dict[str, IPv4Address]
+
+
+def read_contents(connection: sqlite3.Connection) -> Contents:
+    """Return everything; ValueError when a value is none that was ever written."""
+    clock = connection.execute("SELECT boot, offset, seen FROM clock").fetchone()
+    scale = Timescale(*clock) if clock is not None else None
+    rows = connection.execute("SELECT address, client, state, expires FROM leases ORDER BY number")
+    leases = tuple(_lease(*row) for row in rows)
+    return Contents(scale, leases, read_groups(connection))
+
+
+def read_groups(connection: sqlite3.Connection) -> dict[str, IPv4Address]:
+    """Return SHA-256 digests with their groups; ValueError when one is no multicast address."""
+    groups = {digest: IPv4Address(text) for digest, text in connection.execute("SELECT * FROM image_groups")}
+    for group in groups.values():
+        if not group.is_multicast:
+            raise ValueError(f"{group} is no multicast group")
+    return groups
+
+
+def row_of(lease: SaveLease) -> Row:
+    """Return a lease as a row whose time is still on the monotonic clock; one that is free has no time."""
+    client = _client_text(lease.key) if lease.key is not None else None
+    has_end = lease.state is not LeaseState.FREE and lease.expires != inf
+    return str(lease.address), client, lease.state.value, lease.expires if has_end else None
+
+
+def on_monotonic_clock(lease: Lease, scale: Timescale) -> Lease:
+    """Return a lease that was read with its time moved from the wall clock."""
+    expires = 0.0 if lease.state is LeaseState.FREE else lease.expires - scale.offset
+    return Lease(lease.key, lease.address, lease.state, expires)
+
+
+def _lease(address: str, client: str | None, state: str, expires: float | None) -> Lease:
+    if expires is not None and not isfinite(expires):
+        raise ValueError(f"{address} has no proper time")
+    key = _client(client) if client is not None else None
+    return Lease(key, IPv4Address(address), LeaseState(state), inf if expires is None else expires)
+
+
+def _client_text(key: ClientKey) -> str:
+    return f"{key.htype}/{'id/' if key.is_identifier else ''}{key.octets.hex()}"
+
+
+def _client(text: str) -> ClientKey:
+    htype, *middle, octets = text.split("/")
+    if middle not in ([], ["id"]):
+        raise ValueError(f"{text!r} is no client")
+    return ClientKey(int(htype), bytes.fromhex(octets), is_identifier=bool(middle))

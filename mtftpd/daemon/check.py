@@ -14,9 +14,9 @@ from mtftpd.core.images import Image
 from mtftpd.core.settings import Link, Ports
 from mtftpd.daemon.assembly import Assembly, assemble, find_link
 from mtftpd.daemon.config import Config, Sources, load, unknown_variables
-from mtftpd.daemon.group_store import remembered
 from mtftpd.daemon.option_table import BY_NAME
 from mtftpd.daemon.settings import boot_file, warnings_for
+from mtftpd.daemon.store.sqlite import remembered_groups
 from mtftpd.net.images import ImageStore
 
 
@@ -55,9 +55,9 @@ def _known_groups(state: Path | None) -> tuple[dict[str, IPv4Address], list[str]
     if state is None:
         return {}, []
     try:
-        return remembered(state), []
+        return remembered_groups(state), []
     except ValueError as error:
-        return {}, [f"--state {state}: groups.json cannot be used ({error}); serve will set it aside"]
+        return {}, [f"--state {state}: what is there cannot be used ({error}); serve will set it aside"]
 
 
 def _option_values(config: Config, link: Link) -> Iterator[tuple[str, str, str]]:

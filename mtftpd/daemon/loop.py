@@ -18,6 +18,8 @@ import trio
 from mtftpd.core.effects import FIRST_TRANSFER, Effects, Service
 from mtftpd.core.settings import Ports
 from mtftpd.daemon.performer import Opener, Outlets, Performer, Sent, Sink
+from mtftpd.daemon.store import Store
+from mtftpd.daemon.write_barrier import WriteBarrier
 from mtftpd.net.images import ImageStore
 from mtftpd.net.sockets import overflowed
 from mtftpd.wire.datagram import Datagram
@@ -73,12 +75,19 @@ class Counters:
 class Pump:
     """Moves datagrams between the sockets and ``service`` until it is cancelled."""
 
-    def __init__(self, service: PumpedService, outlets: Outlets, store: ImageStore, sink: Sink) -> None:
+    def __init__(
+        self, service: PumpedService, outlets: Outlets, store: ImageStore, sink: Sink, state: Store | None = None
+    ) -> None:
         self._service = service
         self._channels = outlets.channels
         self._capture = outlets.capture
         self._store = store
         self._performer = Performer(service, outlets, store, sink)
+        self._perform = self._performer.perform
+        self.barrier = WriteBarrier(state, self._perform) if state is not None else None
+        if self.barrier is not None:
+            self._perform = self.barrier.perform
+            self._channels.epoll.register(self.barrier.descriptor, select.EPOLLIN)
         self._received = 0
         self._received_octets = 0
         self._brisk = False
@@ -109,7 +118,7 @@ class Pump:
         To be called after every change of the service from outside, even without an effect: its next deadline may
         have become an earlier one.
         """
-        self._performer.perform(effects)
+        self._perform(effects)
         if self._parked is not None:
             self._parked.cancel()
 
@@ -180,7 +189,7 @@ class Pump:
             return False
         # A packet that waits in a socket makes its retransmission needless: read what is there first.
         self._dispatch(self._channels.epoll.poll(0, len(self._channels.by_descriptor) or 1), MAX_DRAIN)
-        self._performer.perform(self._service.tick(time.monotonic()))
+        self._perform(self._service.tick(time.monotonic()))
         return True
 
     def _dispatch(self, events: list[tuple[int, int]], limit: int) -> None:
@@ -193,13 +202,15 @@ class Pump:
 
     def _drain(self, events: list[tuple[int, int]], limit: int) -> None:
         """Read and answer up to ``limit`` datagrams of each descriptor in ``events``."""
-        receive, perform, clock = self._service.receive, self._performer.perform, time.monotonic
+        receive, perform, clock = self._service.receive, self._perform, time.monotonic
         channels, capture, room = self._channels.by_descriptor, self._capture, select.EPOLLOUT
         datagrams = octets = 0
         rounds = range(limit)
         for descriptor, mask in events:
             channel = channels.get(descriptor)
-            if channel is None:  # Closed by what an earlier socket of this round brought.
+            if channel is None:  # Closed by what an earlier socket of this round brought, or no socket at all.
+                if self.barrier is not None and descriptor == self.barrier.descriptor:
+                    self.barrier.settle()
                 continue
             if mask & room:
                 self._performer.resume(channel)

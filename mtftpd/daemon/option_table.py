@@ -112,7 +112,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("control", values.path, "SOCKET", "Unix socket that answers questions about the running server."),
         Option("capture", values.path, "FILE", "Write every packet received and sent to this pcapng file."),
         Option("state", values.path, "DIR",
-               "Folder that remembers which group belongs to which file content. Default: $STATE_DIRECTORY."),
+               "Folder for what outlives the server: leases, and which group belongs to which file content. Default: "
+               "$STATE_DIRECTORY."),
         Option("log-format", values.log_format, "text|json", "Form of log lines on standard error.", "text"),
     ),
 }  # fmt: skip

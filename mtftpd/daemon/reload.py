@@ -21,11 +21,11 @@ from mtftpd.core.service import BootService
 from mtftpd.core.settings import Mode
 from mtftpd.daemon.assembly import Assembly, assemble_aside, named_files
 from mtftpd.daemon.config import Config, Sources, load
-from mtftpd.daemon.group_store import GroupStore
 from mtftpd.daemon.journal import say
 from mtftpd.daemon.option_table import BY_NAME, FIXED_WHILE_RUNNING
 from mtftpd.daemon.problems import Problem, raise_if_any
 from mtftpd.daemon.settings import warnings_for
+from mtftpd.daemon.store import Store
 from mtftpd.errors import StartupError
 from mtftpd.net.images import ImageStore
 
@@ -35,11 +35,11 @@ Look = tuple[tuple[int, int, int, int] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a reload changes: the service, the open images, and where groups are remembered, if anywhere."""
+    """What a reload changes: the service, the open images, and where state is kept, if anywhere."""
 
     service: BootService
     store: ImageStore
-    groups: GroupStore | None
+    state: Store | None
     perform: Callable[[Effects], None]
 
 
@@ -100,7 +100,8 @@ class Reloader:
         self._parts.perform(service.reconfigure(assembly.settings, assembly.catalogue, time.monotonic()))
         self.assembly = assembly
         tell_warnings(assembly, service.groups)
-        remember(self._parts.groups, service.groups)
+        if self._parts.state is not None:
+            self._parts.state.save_groups(service.groups.assignments())
         self._close_unused()
 
     def _close_unused(self) -> None:
@@ -111,15 +112,6 @@ def tell_warnings(assembly: Assembly, groups: Groups) -> None:
     """Log what is allowed but probably not meant."""
     for warning in warnings_for(assembly.config, assembly.settings, assembly.catalogue, groups):
         say(logging.WARNING, "configuration", text=warning)
-
-
-def remember(store: GroupStore | None, groups: Groups) -> None:
-    """Write down which group belongs to which content; a full disk is no reason to stop serving."""
-    try:
-        if store is not None:
-            store.save(groups.assignments())
-    except StartupError as error:
-        say(logging.ERROR, "state-not-saved", text=str(error))
 
 
 def look(config: Config) -> Look:

@@ -16,12 +16,12 @@ from mtftpd.daemon import journal
 from mtftpd.daemon.assembly import Assembly, assemble, find_link
 from mtftpd.daemon.config import Config, Sources, load, unknown_variables
 from mtftpd.daemon.gate import Gate
-from mtftpd.daemon.group_store import GroupStore
 from mtftpd.daemon.journal import LOGGER, Journal, say
 from mtftpd.daemon.loop import Pump
 from mtftpd.daemon.performer import Outlets
-from mtftpd.daemon.reload import Parts, Reloader, remember, tell_warnings
+from mtftpd.daemon.reload import Parts, Reloader, tell_warnings
 from mtftpd.daemon.server import Machinery, Server
+from mtftpd.daemon.store.sqlite import SqliteStore
 from mtftpd.net.capture import Capture
 from mtftpd.net.channels import Channels, Listening
 from mtftpd.net.images import ImageStore
@@ -51,16 +51,28 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
     store = ImageStore(config.root)
     open_things.callback(store.close)
     assembly = assemble(config, link, store)
-    groups = GroupStore(config.state) if config.state is not None else None
-    service = BootService(assembly.settings, assembly.catalogue, groups.load() if groups else None)
+    state = _open_state(config, open_things)
+    former = (state.groups(), state.leases()) if state is not None else ({}, ())
+    service = BootService(assembly.settings, assembly.catalogue, *former)
     outlets = _open_outlets(config, assembly, open_things)
     gate, log = Gate(service), Journal()
-    pump = Pump(gate, outlets, store, log)
-    reloader = Reloader(sources, assembly, Parts(service, store, groups, pump.perform))
-    server = Server(Machinery(service, gate, pump, log, outlets.capture), reloader, config.control)
+    pump = Pump(gate, outlets, store, log, state)
+    reloader = Reloader(sources, assembly, Parts(service, store, state, pump.perform))
+    server = Server(Machinery(service, gate, pump, log, outlets.capture, state), reloader, config.control)
     tell_warnings(assembly, service.groups)
-    remember(groups, service.groups)
+    if state is not None:
+        state.save_groups(service.groups.assignments())
+        state.wait()  # No client may learn of a group that a crash would give to other content.
     return server
+
+
+def _open_state(config: Config, open_things: ExitStack) -> SqliteStore | None:
+    if config.state is None:
+        return None
+    state = SqliteStore(config.state)
+    open_things.callback(state.close)
+    say(logging.INFO, "state-opened", (("folder", str(config.state)), ("leases", len(state.leases()))))
+    return state
 
 
 def _open_outlets(config: Config, assembly: Assembly, open_things: ExitStack) -> Outlets:

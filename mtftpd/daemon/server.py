@@ -22,6 +22,7 @@ from mtftpd.daemon.loop import Pump
 from mtftpd.daemon.notify import notify
 from mtftpd.daemon.plain import plain
 from mtftpd.daemon.reload import Reloader
+from mtftpd.daemon.store import Store
 from mtftpd.net.capture import Capture
 
 DRAIN_SECONDS = 30.0
@@ -43,6 +44,7 @@ class Machinery:
     pump: Pump
     journal: Journal
     capture: Capture | None
+    state: Store | None
 
 
 class Server:
@@ -133,6 +135,7 @@ class Server:
         while True:
             await trio.sleep(LOOK_SECONDS)
             self._flush_capture()
+            self._look_after_state()
 
     def _flush_capture(self) -> None:
         capture = self._machinery.capture
@@ -142,6 +145,21 @@ class Server:
             if self._capture_failed:
                 say(logging.ERROR, "capture-ended", text=f"the capture cannot be written: {capture.failure}")
 
+    def _look_after_state(self) -> None:
+        state, barrier = self._machinery.state, self._machinery.pump.barrier
+        if state is not None and barrier is not None:
+            state.look()
+            barrier.look(time.monotonic())
+
+    def _state(self) -> Mapping[str, Any]:
+        """Return how the state folder is; ``degraded`` is "" or says why leases are in memory only."""
+        state, barrier = self._machinery.state, self._machinery.pump.barrier
+        if state is None or barrier is None:
+            return {"degraded": "", "path": ""}
+        health = state.health()
+        slow = "the disk does not answer" if barrier.is_slow() else ""
+        return {**plain(health), "degraded": health.degraded or slow, "waiting": len(barrier)}
+
     def _status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         statistics = self._machinery.service.statistics()
         return {
@@ -150,6 +168,7 @@ class Server:
             **{part.name: getattr(statistics, part.name) for part in fields(statistics)},
             "traffic": self._machinery.pump.counters(),
             "reports": self._machinery.journal.reports,
+            "state": self._state(),
         }
 
     def _log_state(self) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
 from mtftpd import __version__
+from mtftpd.daemon.store.sqlite import remembered_groups
 from tests.cli.server_process import PATIENCE, run, serving, write_config
 
 
@@ -33,7 +35,7 @@ def test_serves_reloads_tells_and_stops(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert {event["part"] for event in server.events() if event["event"] == "state"} >= {"dhcp", "mtftp", "tftp"}
     assert not (tmp_path / "s").exists()
-    assert "239.1.1.2" in (tmp_path / "state" / "groups.json").read_text()
+    assert IPv4Address("239.1.1.2") in remembered_groups(tmp_path / "state").values()
     assert (tmp_path / "c.pcapng").read_bytes().startswith(b"\x0a\x0d\x0d\x0a")
 
 

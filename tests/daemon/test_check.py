@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from mtftpd.core.images import MAX_MTFTP_SIZE
 from mtftpd.core.settings import Link
 from mtftpd.daemon.check import check
 from mtftpd.daemon.config import Sources
-from mtftpd.daemon.group_store import GroupStore
 from mtftpd.daemon.option_table import BY_NAME
+from mtftpd.daemon.store.sqlite import SqliteStore
 from mtftpd.errors import BadConfig
 from mtftpd.net import interfaces
 from tests.daemon.conftest import sources
@@ -36,7 +37,8 @@ def test_shows_every_option_with_its_origin(root: Path) -> None:
 def test_shows_the_group_of_each_image(root: Path, tmp_path: Path) -> None:
     with (root / "large").open("wb") as stream:
         stream.truncate(MAX_MTFTP_SIZE + 1)
-    GroupStore(tmp_path / "state").save({"ff" * 32: IPv4Address("239.1.1.1")})
+    with closing(SqliteStore(tmp_path / "state")) as store:
+        store.save_groups({"ff" * 32: IPv4Address("239.1.1.1")})
     images = report(
         root, group="239.1.1.1", image=("a=nbp", "b=other", "c=large"), boot_file="b", state=str(tmp_path / "state")
     )["images"]
@@ -78,6 +80,10 @@ def test_changes_nothing(root: Path, tmp_path: Path) -> None:
     (state / "groups.json").write_text("broken")
     found = report(root, state=str(state))
     assert [path.name for path in state.iterdir()] == ["groups.json"]
+    assert any("serve will set it aside" in warning for warning in found["warnings"])
+    (state / "mtftpd.db").write_bytes(bytes(100))
+    found = report(root, state=str(state))
+    assert sorted(path.name for path in state.iterdir()) == ["groups.json", "mtftpd.db"]
     assert any("serve will set it aside" in warning for warning in found["warnings"])
 
 

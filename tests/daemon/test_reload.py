@@ -17,8 +17,8 @@ from mtftpd.core.service import BootService
 from mtftpd.core.settings import Link
 from mtftpd.daemon.assembly import assemble
 from mtftpd.daemon.config import Sources, load
-from mtftpd.daemon.group_store import GroupStore
 from mtftpd.daemon.reload import Parts, Reloader
+from mtftpd.daemon.store.sqlite import SqliteStore, remembered_groups
 from mtftpd.net.candidates import Candidate, Progress
 from mtftpd.net.images import ImageChanged, ImageStore
 from mtftpd.wire.datagram import Datagram, Endpoint
@@ -34,7 +34,7 @@ class Running:
     store: ImageStore
     service: BootService
     reloader: Reloader
-    groups: GroupStore
+    state: SqliteStore
     performed: list[Effects] = field(default_factory=list)
 
     def write(self, text: str) -> None:
@@ -53,10 +53,11 @@ def running(tmp_path: Path, root: Path) -> Iterator[Running]:
     sources = Sources(config=file)
     assembly = assemble(load(sources), LINK, store)
     service = BootService(assembly.settings, assembly.catalogue)
-    groups = GroupStore(tmp_path / "state")
+    state = SqliteStore(tmp_path / "state")
     performed: list[Effects] = []
-    reloader = Reloader(sources, assembly, Parts(service, store, groups, performed.append))
-    yield Running(file, store, service, reloader, groups, performed)
+    reloader = Reloader(sources, assembly, Parts(service, store, state, performed.append))
+    yield Running(file, store, service, reloader, state, performed)
+    state.close()
     store.close()
 
 
@@ -66,7 +67,11 @@ async def test_takes_a_new_image_and_keeps_the_group_of_the_old_one(running: Run
     assert await running.reloader.reload()
     assert running.group_of("nbp") == before == "239.1.1.1:1799"
     assert running.group_of("other") == "239.1.1.2:1799"
-    assert set(running.groups.load().values()) == {IPv4Address("239.1.1.1"), IPv4Address("239.1.1.2")}
+    running.state.wait()
+    assert set(remembered_groups(running.file.parent / "state").values()) == {
+        IPv4Address("239.1.1.1"),
+        IPv4Address("239.1.1.2"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -153,13 +158,6 @@ async def test_a_file_that_went_away_is_told_once(running: Running, caplog: pyte
     for _ in range(3):
         await running.reloader.watch()
     assert running.service.catalogue.paths["nbp"].size == 10
-
-
-async def test_a_full_disk_does_not_stop_a_reload(running: Running, caplog: pytest.LogCaptureFixture) -> None:
-    (running.file.parent / "state" / "groups.json").mkdir()
-    running.write('[image]\nother = "other"\n')
-    assert await running.reloader.reload()
-    assert "groups.json cannot be written" in caplog.text
 
 
 async def test_a_running_transfer_is_untouched_by_a_reload(running: Running) -> None:

@@ -36,6 +36,8 @@ DHCP_SECONDS: Final = 300e-6
 """What a DHCP message costs the server: 0.3 ms, as measured of the real one."""
 PACKET_SECONDS: Final = 10e-6
 """What any other datagram costs it."""
+COMMIT_SECONDS: Final = 5e-3
+"""How long an ACK waits until its lease is on the disk."""
 FIRST_PORT: Final = 32_768
 """Where the kernel takes the ports of transfers from."""
 PORTS: Final = 28_232
@@ -125,6 +127,15 @@ class Server:
     # -- effects --------------------------------------------------------------------------------------------------
 
     def _perform(self, effects: Effects) -> None:
+        """Perform ``effects``; what awaits a lease to be durable waits for the next commit (one for many)."""
+        if (
+            effects
+            and isinstance(effects[0], SaveLease)
+            and any(e.awaited for e in effects if isinstance(e, SaveLease))
+        ):
+            rest = tuple(effect for effect in effects if not isinstance(effect, SaveLease))
+            self._clock.at(self._clock.now + COMMIT_SECONDS, self._perform, rest)
+            return
         for effect in effects:
             self._handlers[type(effect)](effect)
 

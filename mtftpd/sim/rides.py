@@ -13,7 +13,6 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mtftpd.sim.chance import CALM
 from mtftpd.sim.ports import BLOCK_OCTETS, BLOCK_SIZE, Flood, wire_octets
 from mtftpd.wire.datagram import Datagram, Endpoint
 
@@ -36,13 +35,17 @@ class Seat:
 class Ride:
     """One group on one segment: ``walkers`` take every block as it comes, the others ride."""
 
-    def __init__(self, group: Endpoint, content: Content, flood: Flood, spacing: float) -> None:
-        """``spacing`` is the time in which the slowest receiver of the segment is through with a block."""
+    def __init__(self, group: Endpoint, content: Content, flood: Flood, spacing: float, calm: float) -> None:
+        """``spacing`` is the time in which the slowest receiver of the segment is through with a block.
+
+        A ride ends with a silence longer than ``calm``.
+        """
         self.walkers: dict[Station, None] = {}
         self._group = group
         self._content = content
         self._flood = flood
         self._spacing = spacing + _SLACK
+        self._calm = calm
         self._seats: dict[Station, Seat] = {}
         self._stops: dict[int, list[Station]] = {}
         self._next = 0
@@ -58,7 +61,7 @@ class Ride:
         full = block * BLOCK_SIZE <= self._content.size
         count = len(self._times)
         repeated = count and block == self._next - 1
-        follows = count and (repeated or block == self._next) and when - self._times[-1] <= CALM
+        follows = count and (repeated or block == self._next) and when - self._times[-1] <= self._calm
         if not (full and follows and source == self._source):
             self._start_again(source, now)
             count, self._next = 0, block

@@ -12,6 +12,7 @@ from random import Random
 from typing import Protocol
 
 from mtftpd.sim import topology
+from mtftpd.sim.chance import CALM
 from mtftpd.sim.clock import Clock
 from mtftpd.sim.medium import Medium, Transmitter
 from mtftpd.sim.memory import Content
@@ -57,7 +58,9 @@ class Segment:
         """Take a membership report, which takes effect after a while where there is snooping."""
         ride = self._rides.get(group)
         if ride is None:
-            ride = self._rides[group] = Ride(group, self._content, self.flood, self._spacing)
+            # Between bursts of loss a silence makes a difference, so that blocks before and after it are two runs.
+            calm = CALM if self.plan.quality.burst > 1 else inf
+            ride = self._rides[group] = Ride(group, self._content, self.flood, self._spacing, calm)
         station.ride = ride
         if self._by_packet:
             station.rides_alone = True

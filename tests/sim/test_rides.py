@@ -107,7 +107,7 @@ def test_riding_equals_taking_each_block(
     stream: Stream, loss: float, burst: float, seed: int, looks: list[float]
 ) -> None:
     quality = Quality(loss=loss, burst=burst)
-    ridden, single = (listening(Quality(), seed, by_packet=by_packet) for by_packet in (False, True))
+    ridden, single = (listening(Quality(burst=burst), seed, by_packet=by_packet) for by_packet in (False, True))
     for simulation in (ridden, single):
         _spoil(simulation, quality)
     assert play(ridden, stream, looks) == play(single, stream, looks)

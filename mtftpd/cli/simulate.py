@@ -31,7 +31,8 @@ Examples:
 _NOTES: Final = """\b
 The server's own code and simulated ROMs on a simulated network, in virtual time: no network and no rights
 are needed, and the same seed gives the same result. Topologies: switch-1g, switch-100m, hub-100, or a TOML
-file (documented in mtftpd/sim/topology_file.py).
+file (documented in mtftpd/sim/topology_file.py). ROMs: spec, edk1, unicast; with +FAULT, such as
+unicast+never_retransmit, they have faults of the table in specs/quirks.md.
 Exit status: 0 every node booted the right image, 1 one did not, 78 the topology file is wrong."""
 
 
@@ -88,13 +89,15 @@ def _read(reader: str) -> Callable[[click.Context, click.Parameter, str | None],
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a report as one HTML file.")
 def command(loss: float | None, burst: float | None, topology: str, **given: Any) -> int:
     """Boot simulated nodes in virtual time, thousands if need be."""
-    from mtftpd.rom.profiles import PROFILES
+    from mtftpd.sim.roms import rom
     from mtftpd.sim.scenario import Scenario
     from mtftpd.sim.simulation import Simulation
 
     for name, _ in given["roms"]:
-        if name not in PROFILES:
-            raise click.BadParameter(f"{name!r} is no ROM; there are: {', '.join(PROFILES)}", param_hint="--rom")
+        try:
+            rom(name)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--rom") from None
     network = _with_loss(_topology(topology), loss, burst)
     try:
         scenario = Scenario(

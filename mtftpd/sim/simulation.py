@@ -14,7 +14,7 @@ from mtftpd.core.service import BootService
 from mtftpd.core.settings import Addressing, Boot, Catalogue, Link, Mode, Multicast, Settings
 from mtftpd.rom.actions import Enter, Phase
 from mtftpd.rom.node import Node
-from mtftpd.rom.profiles import PROFILES, Identity
+from mtftpd.rom.profiles import Identity
 from mtftpd.sim import topology
 from mtftpd.sim.chance import Wire
 from mtftpd.sim.clock import Clock
@@ -22,6 +22,7 @@ from mtftpd.sim.fabric import Fabric, Place
 from mtftpd.sim.memory import Content, MarkedMemory
 from mtftpd.sim.outcome import NodeOutcome, Outcome, Traffic
 from mtftpd.sim.ports import Port, Ring
+from mtftpd.sim.roms import rom as rom_called
 from mtftpd.sim.scenario import JITTER, Scenario, dealt, shares
 from mtftpd.sim.segments import SLOWEST, Cable, HubCable, Segment, SwitchCable
 from mtftpd.sim.server import Server
@@ -128,7 +129,7 @@ class Simulation:
             jitter=chance.uniform(-JITTER, JITTER),
         )
         memory = MarkedMemory(self.content)
-        node = Node(identity, PROFILES[rom], memory)
+        node = Node(identity, rom_called(rom), memory)
         port = Port(plan.rate if plan.kind is Kind.SWITCH else 0.0, plan.queue, plan.latency)
         ring = Ring(chance.uniform(1.0, SLOWEST) / plan.speed, plan.ring)
         down = Wire(plan.quality, Random(f"{self.scenario.seed}/{number}/down"))

@@ -65,7 +65,8 @@ def test_a_node_that_does_not_boot_is_a_failure(tmp_path: Path) -> None:
     ("arguments", "status", "words"),
     [
         (["--topology", "ring"], 2, "switch-1g, switch-100m, hub-100, or FILE.toml"),
-        (["--rom", "award"], 2, "there are: spec, edk1"),
+        (["--rom", "award"], 2, "there are: spec, edk1, unicast"),
+        (["--rom", "spec+awful"], 2, "there are: option67_to_nul"),
         (["--rom", "spec=x"], 2, "NAME=PERCENT"),
         (["--loss", "lots"], 2, "no percentage"),
         (["--power-on", "later"], 2, "at-once, staggered:30"),

@@ -145,12 +145,31 @@ class DropReason(Enum):
     UNEXPECTED = "unexpected-in-this-state"
 
 
+class Sender(NamedTuple):
+    """What a DHCP message says of its sender: all that the record of a node needs, so that nobody reads it twice.
+
+    ``message`` is the DHCP message type, None for BOOTP; ``client`` is the value of its
+    `mtftpd.core.clients.ClientKind`; ``address`` is the one that it asks for or has, ``server`` the one that it
+    chose (option 54), both "" when it names none.
+    """
+
+    hardware: HardwareAddress
+    message: int | None
+    xid: int
+    client: str
+    is_ipxe: bool
+    uuid: bytes
+    address: str
+    server: str
+
+
 class Drop(NamedTuple):
-    """A packet that gets no answer, and why; ``detail`` is for people."""
+    """A packet that gets no answer, and why; ``detail`` is for people; ``sender`` is known of DHCP messages."""
 
     reason: DropReason
     source: Endpoint
     detail: str = ""
+    sender: Sender | None = None
 
 
 class ReportKind(Enum):
@@ -174,18 +193,22 @@ class ReportKind(Enum):
     FALLBACK = "fallback-to-unicast"
     NO_GROUP = "image-without-group"
     SWAPPED_PORT = "swapped-port"
+    NODE_STATE = "node-state"
+    ALARM = "alarm"
 
 
 class Report(NamedTuple):
     """An event for logs, status and the demo: ``address`` and ``hardware`` say of whom, as far as known.
 
-    ``detail`` holds (name, value) pairs in a fixed order; values are text or integers.
+    ``detail`` holds (name, value) pairs in a fixed order; values are text or integers.  ``sender`` is known of the
+    answers to DHCP messages.
     """
 
     kind: ReportKind
     address: str = ""
     hardware: HardwareAddress | None = None
     detail: tuple[tuple[str, str | int], ...] = ()
+    sender: Sender | None = None
 
 
 Effect = Send | SendRun | OpenTransfer | CloseTransfer | Lookup | Release | SaveLease | Drop | Report

@@ -223,6 +223,8 @@ class Session:
             ignored=totals.ignored,
             masters_lost=totals.masters_lost,
             fallbacks=totals.fallbacks,
+            waiting=len(run.waiting if run else self._waiting),
+            started=run.started if run else 0.0,
         )
 
     def _begin(self, event: Event, openers: dict[str, Endpoint], now: float) -> Effects:

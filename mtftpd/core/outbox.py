@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mtftpd.core import option_codes as code
 from mtftpd.core.boot_plan import BootPlan
 from mtftpd.core.clients import Client
 from mtftpd.core.delivery import Delivery, Route, reachable
-from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send
+from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send, Sender
 from mtftpd.core.left_out import LeftOut
 from mtftpd.core.offered_files import OfferedFiles
 from mtftpd.core.replies import encode, largest
 from mtftpd.core.settings import Settings
 from mtftpd.wire.bootp import DhcpMessage
 from mtftpd.wire.datagram import Datagram
+
+_IDENTIFIER_OCTETS = 17
+"""Option 97 is a type and a UUID (RFC 4578 section 2.3); what is longer is cut, since it is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,24 @@ class Call:
     def drop(self, reason: DropReason, detail: str = "") -> Effects:
         """Return the one effect of not answering; the detail begins with the hardware address."""
         who = str(self.client.hardware)
-        return (Drop(reason, self.datagram.source, f"{who}: {detail}" if detail else who),)
+        return (Drop(reason, self.datagram.source, f"{who}: {detail}" if detail else who, self.sender),)
+
+    @property
+    def sender(self) -> Sender:
+        """What the record of the node needs to know of this message."""
+        request, client, options = self.request, self.client, self.request.options
+        address = options.address(code.REQUESTED_ADDRESS) or request.ciaddr
+        server = options.address(code.SERVER_IDENTIFIER)
+        return Sender(
+            client.hardware,
+            request.message_type,
+            request.xid,
+            client.kind.value,
+            client.is_ipxe,
+            options.get(code.MACHINE_IDENTIFIER, b"")[:_IDENTIFIER_OCTETS],
+            str(address) if int(address) else "",
+            str(server) if server is not None else "",
+        )
 
 
 class Outbox:
@@ -56,7 +77,7 @@ class Outbox:
         if plan is not None and plan.name and address:
             self._files.tell(address, plan.name)
         send = Send(call.datagram.socket, route.destination, data, route.hardware)
-        return send, Report(kind, address, call.client.hardware, _detail(call.client, route, plan))
+        return send, Report(kind, address, call.client.hardware, _detail(call.client, route, plan), call.sender)
 
 
 def _detail(client: Client, route: Route, plan: BootPlan | None) -> tuple[tuple[str, str | int], ...]:

@@ -2,6 +2,8 @@
 
 The shell and the simulator drive it with the same five calls: `BootService.receive`, `BootService.looked_up`,
 `BootService.tick`, `BootService.next_deadline` and `BootService.statistics`.
+
+What each machine does is shown to the records of the nodes, except for blocks that simply follow an ACK.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mtftpd.core.dhcp_service import DhcpService, DhcpStatistics
-from mtftpd.core.effects import Effects, Report, ReportKind, Service
+from mtftpd.core.effects import Effects, Report, ReportKind, SendRun, Service
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
 from mtftpd.core.leases import Lease
 from mtftpd.core.mtftp_service import MtftpService, MtftpStatistics
+from mtftpd.core.node_watch import NodesStatistics, NodeWatch
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.core.tftp_reports import TftpStatistics
 from mtftpd.core.tftp_service import TftpService
@@ -29,6 +32,7 @@ class Statistics:
     dhcp: DhcpStatistics
     mtftp: MtftpStatistics
     tftp: TftpStatistics
+    nodes: NodesStatistics
 
 
 class BootService:
@@ -51,6 +55,7 @@ class BootService:
         self._dhcp = DhcpService(settings, catalogue, self.groups, leases)
         self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered)
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered)
+        self.nodes = NodeWatch(settings, catalogue)
         self._receivers: dict[int, Callable[[Datagram, float], Effects]] = {
             Service.DHCP: self._dhcp.receive,
             Service.PXE: self._dhcp.receive,
@@ -63,11 +68,14 @@ class BootService:
     def receive(self, datagram: Datagram, now: float) -> Effects:
         """Take one datagram that arrived at ``now`` (seconds, monotonic) and return what must be done, in order."""
         receiver = self._receivers.get(datagram[0])
-        return self._tftp.receive(datagram, now) if receiver is None else receiver(datagram, now)
+        effects = self._tftp.receive(datagram, now) if receiver is None else receiver(datagram, now)
+        if effects and type(effects[-1]) is SendRun:
+            return effects  # the next block, which is no news
+        return self.nodes.learn(datagram, effects, now)
 
     def looked_up(self, request: int, image: Image | None, now: float) -> Effects:
         """Take the answer to a `Lookup`: the opened image, or None when there is no such regular file."""
-        return self._tftp.looked_up(request, image, now)
+        return self.nodes.learn(None, self._tftp.looked_up(request, image, now), now)
 
     def _receive_request(self, datagram: Datagram, now: float) -> Effects:
         """Take what arrives at port 69, where clients turn to that have given up waiting for their group."""
@@ -79,16 +87,23 @@ class BootService:
 
     def next_deadline(self) -> float | None:
         """Return when `tick` must be called next, or None while nothing is waited for."""
-        deadlines = (self._dhcp.next_deadline(), self._mtftp.next_deadline(), self._tftp.next_deadline())
+        deadlines = (
+            self._mtftp.next_deadline(),
+            self._tftp.next_deadline(),
+            self._dhcp.next_deadline(),
+            self.nodes.next_deadline(),
+        )
         return min((when for when in deadlines if when is not None), default=None)
 
     def tick(self, now: float) -> Effects:
         """Do what is due at ``now``; calling it early does nothing."""
-        return (*self._dhcp.tick(now), *self._mtftp.tick(now), *self._tftp.tick(now))
+        effects = (*self._dhcp.tick(now), *self._mtftp.tick(now), *self._tftp.tick(now))
+        return (*(self.nodes.learn(None, effects, now) if effects else ()), *self.nodes.tick(now))
 
     def image_changed(self, image: Image, now: float) -> Effects:
         """End everything that still serves ``image``, whose file is no longer what was opened: no mixed image, ever."""
-        return (*self._mtftp.image_changed(image, now), *self._tftp.image_changed(image, now))
+        effects = (*self._mtftp.image_changed(image, now), *self._tftp.image_changed(image, now))
+        return self.nodes.learn(None, effects, now)
 
     def images_in_use(self) -> frozenset[int]:
         """Return the keys of the images that may still be read: those of the catalogue, and what runs on with others.
@@ -107,12 +122,16 @@ class BootService:
         # DHCP is the one that may refuse, so it goes first
         effects = self._dhcp.reconfigure(settings, catalogue, groups, now)
         self.settings, self.catalogue, self.groups = settings, catalogue, groups
-        return (
+        self.nodes.reconfigure(settings, catalogue)
+        effects = (
             *effects,
             *self._mtftp.reconfigure(settings, groups, now),
             *self._tftp.reconfigure(settings, catalogue, now),
         )
+        return self.nodes.learn(None, effects, now)
 
     def statistics(self) -> Statistics:
         """Return a snapshot that shares nothing with the running server."""
-        return Statistics(self._dhcp.statistics(), self._mtftp.statistics(), self._tftp.statistics())
+        return Statistics(
+            self._dhcp.statistics(), self._mtftp.statistics(), self._tftp.statistics(), self.nodes.statistics()
+        )

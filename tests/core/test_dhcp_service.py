@@ -69,9 +69,11 @@ def test_our_own_replies_come_back() -> None:
 
 def test_drops_say_whose_packet_it_was() -> None:
     (drop,) = Lab().node(SYSTEM).effects(MessageType.DISCOVER)
-    assert drop == Drop(DropReason.NOT_PXE, NOBODY, "52:54:00:0a:0b:0c")
+    assert isinstance(drop, Drop)
+    assert drop[:3] == (DropReason.NOT_PXE, NOBODY, "52:54:00:0a:0b:0c")
     (drop,) = Lab().node().effects(MessageType.REQUEST)
-    assert drop == Drop(DropReason.NO_CIADDR, NOBODY, "52:54:00:0a:0b:0c: a REQUEST for no address")
+    assert isinstance(drop, Drop)
+    assert drop[:3] == (DropReason.NO_CIADDR, NOBODY, "52:54:00:0a:0b:0c: a REQUEST for no address")
 
 
 def test_statistics_are_a_snapshot() -> None:

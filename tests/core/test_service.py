@@ -67,9 +67,11 @@ def service() -> BootService:
 
 
 def test_each_socket_has_its_service(service: BootService) -> None:
-    assert kinds(service.receive(discover(), 0.0)) == [Send, Report]
+    assert kinds(service.receive(discover(), 0.0))[:2] == [Send, Report]
     assert kinds(service.receive(at(Service.TFTP, RRQ), 0.0))[0] is OpenTransfer
-    assert service.receive(at(Service.MTFTP, RRQ, OPENER), 0.0) == ()
+    assert [told.kind for told in service.receive(at(Service.MTFTP, RRQ, OPENER), 0.0) if isinstance(told, Report)] == [
+        ReportKind.NODE_STATE
+    ]
     assert service.receive(at(FIRST_TRANSFER + 99, b"\0\4\0\1"), 0.0) != ()
     sizes = service.statistics()
     assert (sizes.dhcp.received, sizes.tftp.requests, sizes.mtftp.groups[0].state) == (1, 1, "gather")

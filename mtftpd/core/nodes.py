@@ -1,0 +1,250 @@
+"""One record for each node: where it is in its boot, since when, why, and which packet said so.
+
+A node is its hardware address (quirks Q46, Q53, Q55); what speaks TFTP is found by the address that DHCP gave or saw.
+Who comes without DHCP (another mode, or a restart in between) is known by its address alone until DHCP names it.
+What is learnt from which packet is in `mtftpd.core.node_watch`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mtftpd.core.deadlines import Deadlines
+from mtftpd.core.effects import Report, ReportKind
+from mtftpd.core.node_states import INFERRED, Evidence, NodeState, destination, patience
+from mtftpd.wire.datagram import HardwareAddress
+
+MAX_NODES = 8_192
+"""Records: 2,000 nodes with three interfaces each, and visitors.  The one that was silent for longest goes first."""
+HISTORY = 16
+"""Transitions of one node; a boot has about 10.  8,192 * (16 * 300 + 1,200) octets are 49 MB when all are full."""
+MAX_TEXT = 120
+"""Characters of a reason: file names come from the network."""
+
+_MEMBERS = frozenset({NodeState.LISTEN, NodeState.OPEN, NodeState.PROBE, NodeState.PASSIVE})
+"""States in which a node belongs to the audience of its group."""
+
+NodeKey = HardwareAddress | str
+
+
+class Transition(NamedTuple):
+    """One step: when (monotonic seconds), to which state, why, by which packet, and whether it is only inferred."""
+
+    at: float
+    state: NodeState
+    reason: str
+    packet: str
+    inferred: bool
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """The record of one node.
+
+    ``attempt`` counts boots from power-on, ``round`` what was loaded one after the other in this attempt, ``stage``
+    is the program that speaks ("rom", "ipxe", "http", "bootp").  ``file`` is the last one that it was told of or
+    asked for, ``group`` where it may listen, ``late`` that it came after the beginning of the pass that runs.
+    """
+
+    key: NodeKey
+    hardware: HardwareAddress | None
+    address: str = ""
+    state: NodeState = NodeState.DISCOVER
+    since: float = 0.0
+    reason: str = ""
+    attempt: int = 0
+    round: int = 1
+    stage: str = ""
+    file: str = ""
+    group: str = ""
+    late: bool = False
+    fallback: str = ""
+    error: str = ""
+    server: str = ""
+    transfers: int = 0
+    xid: int = -1
+    asked_at: float = 0.0
+    history: deque[Transition] = field(default_factory=lambda: deque(maxlen=HISTORY))
+
+    @property
+    def inferred(self) -> bool:
+        """Whether the state is a conclusion and not what the node has said."""
+        return self.history[-1].inferred if self.history else False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatistics:
+    """A snapshot of one record; ``since`` is on the clock of the service."""
+
+    hardware: HardwareAddress | None
+    address: str
+    state: NodeState
+    since: float
+    reason: str
+    inferred: bool
+    attempt: int
+    round: int
+    stage: str
+    file: str
+    group: str
+    fallback: str
+    error: str
+    history: tuple[Transition, ...]
+
+
+class Nodes:
+    """All records.  ``reports`` holds what has not been told yet; whoever moves a node tells it."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self._by_key: OrderedDict[NodeKey, Node] = OrderedDict()
+        self._by_address: dict[str, Node] = {}
+        self._members: dict[str, dict[NodeKey, Node]] = {}
+        self._deadlines: Deadlines[NodeKey] = Deadlines()
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def known(self, key: NodeKey) -> Node | None:
+        """Return the record of a hardware address (or of an address without one), or None."""
+        return self._by_key.get(key)
+
+    def of(self, hardware: HardwareAddress) -> Node:
+        """Return the record of ``hardware``, a new one if there is none."""
+        return self._by_key.get(hardware) or self._add(Node(hardware, hardware))
+
+    def at(self, address: str) -> Node | None:
+        """Return the record of the node that has ``address``, or None."""
+        return self._by_address.get(address)
+
+    def visitor(self, address: str) -> Node:
+        """Return the record of whoever has ``address``, a new one if DHCP has not told who that is."""
+        return self._by_address.get(address) or self._add(Node(address, None, address))
+
+    def locate(self, node: Node, address: str) -> None:
+        """Take note that ``node`` has ``address`` from now on, and nobody else."""
+        if not address or node.address == address:
+            return
+        former = self._by_address.get(address)
+        if former is not None:
+            if former.hardware is None:
+                self._remove(former)
+            former.address = ""
+        if self._by_address.get(node.address) is node:
+            del self._by_address[node.address]
+        node.address = address
+        self._by_address[address] = node
+
+    def audience(self, group: str) -> tuple[Node, ...]:
+        """Return who may be listening to ``group``, the master excepted."""
+        return tuple(self._members.get(group, {}).values())
+
+    def tell_group(self, node: Node, group: str) -> None:
+        """Take note of the group that ``node`` was told of, "" for none."""
+        self._leave(node)
+        node.group = group
+
+    def move(self, node: Node, evidence: Evidence, reason: str, packet: str, now: float, *, seconds: float) -> bool:
+        """Let ``evidence`` move ``node``; False when it says nothing new.  ``seconds`` is T of its group."""
+        state = destination(node.state, evidence) if node.history or evidence is not Evidence.SILENCE else None
+        if state is None or (state is node.state and node.history):
+            return False
+        former = node.state.value if node.history else ""
+        node.state, node.since, node.reason = state, now, reason[:MAX_TEXT]
+        step = Transition(now, state, node.reason, packet, state in INFERRED)
+        node.history.append(step)
+        self._leave(node)
+        if node.group and state in _MEMBERS:
+            self._members.setdefault(node.group, {})[node.key] = node
+        self._by_key.move_to_end(node.key)
+        self.await_sign(node, patience(state, seconds), now)
+        self.reports.append(_report(node, former, step))
+        return True
+
+    def await_sign(self, node: Node, seconds: float | None, now: float) -> None:
+        """Be told by `due` when ``node`` gives no sign for so long; None: never."""
+        if seconds is None:
+            self._deadlines.clear(node.key)
+        else:
+            self._deadlines.set(node.key, now + seconds)
+
+    def due(self, now: float) -> Iterator[Node]:
+        """Yield the nodes that gave no sign in time."""
+        for key in self._deadlines.due(now):
+            yield self._by_key[key]
+
+    def next_deadline(self) -> float | None:
+        """Return when `due` is to be asked next, or None."""
+        return self._deadlines.next()
+
+    def forget(self, key: NodeKey) -> bool:
+        """Remove a record; False when there is none."""
+        node = self._by_key.get(key)
+        if node is not None:
+            self._remove(node)
+        return node is not None
+
+    def statistics(self) -> tuple[NodeStatistics, ...]:
+        """Return snapshots, those of the nodes that moved longest ago first."""
+        return tuple(_snapshot(node) for node in self._by_key.values())
+
+    def by_state(self) -> dict[NodeState, int]:
+        """Return how many nodes are in each state."""
+        return dict(Counter(node.state for node in self._by_key.values()))
+
+    def _add(self, node: Node) -> Node:
+        if len(self._by_key) >= MAX_NODES:
+            self._remove(next(iter(self._by_key.values())))
+        self._by_key[node.key] = node
+        if node.address:
+            self._by_address[node.address] = node
+        return node
+
+    def _remove(self, node: Node) -> None:
+        del self._by_key[node.key]
+        self._leave(node)
+        self._deadlines.clear(node.key)
+        if self._by_address.get(node.address) is node:
+            del self._by_address[node.address]
+
+    def _leave(self, node: Node) -> None:
+        members = self._members.get(node.group)
+        if members is not None and members.pop(node.key, None) is not None and not members:
+            del self._members[node.group]
+
+
+def _snapshot(node: Node) -> NodeStatistics:
+    return NodeStatistics(
+        node.hardware,
+        node.address,
+        node.state,
+        node.since,
+        node.reason,
+        node.inferred,
+        node.attempt,
+        node.round,
+        node.stage,
+        node.file,
+        node.group,
+        node.fallback,
+        node.error,
+        tuple(node.history),
+    )
+
+
+def _report(node: Node, former: str, step: Transition) -> Report:
+    detail: tuple[tuple[str, str | int], ...] = (
+        ("state", step.state.value),
+        ("from", former),
+        ("reason", step.reason),
+        ("packet", step.packet),
+        ("inferred", int(step.inferred)),
+        ("attempt", node.attempt),
+        ("round", node.round),
+        ("stage", node.stage),
+        ("file", node.file),
+    )
+    return Report(ReportKind.NODE_STATE, node.address, node.hardware, detail)

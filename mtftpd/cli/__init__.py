@@ -14,6 +14,10 @@ from mtftpd.errors import StartupError
 
 COMMANDS = {
     "serve": "Serve DHCP, PXE, MTFTP and TFTP until told to stop.",
+    "status": "Show what the running server and its nodes are doing.",
+    "session": "Show the multicast sessions of the running server, or stop a pass.",
+    "lease": "Show or release the leases of the running server.",
+    "host": "Show the nodes that the running server knows, or forget one.",
     "check": "Print the effective configuration; nothing is sent.",
     "demo": "Boot simulated nodes from the real server, here.",
     "simulate": "Boot thousands of simulated nodes in virtual time.",
@@ -28,7 +32,7 @@ Examples:
   mtftpd serve --group 239.1.1.1 --root /srv/mtftpd --image nbp=nbp.bin
 """
 
-EXIT_CODES = """Exit status: 0 all right, 1 failed, 2 wrong usage, 69 port or interface not available,
+EXIT_CODES = """Exit status: 0 all right, 1 failed, 2 wrong usage, 69 port, interface or server not available,
 77 capability missing, 78 configuration invalid."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from mtftpd.core.boot_plan import Planner
 from mtftpd.core.clients import recognise
@@ -24,7 +24,7 @@ from mtftpd.errors import BadConfig, Malformed
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import BOOTREQUEST
-from mtftpd.wire.datagram import Datagram
+from mtftpd.wire.datagram import Datagram, HardwareAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,15 @@ class DhcpService:
     def leases(self) -> tuple[Lease, ...]:
         """Return copies of all lease records, to be kept for the next run."""
         return self._servers.leases.snapshot()
+
+    def release(self, address: IPv4Address, now: float) -> Effects:
+        """Let go of a lease on an operator's word, as if its client had released it; () when there is none."""
+        leases = self._servers.leases
+        lease = leases.at(address, now)
+        if lease is None or lease.key is None or not leases.release(lease.key, address, now):
+            return ()
+        hardware = None if lease.key.is_identifier else HardwareAddress(lease.key.htype, lease.key.octets)
+        return (*self._saves(), Report(ReportKind.DHCP_RELEASED, str(address), hardware))
 
     def reconfigure(self, settings: Settings, catalogue: Catalogue, groups: Groups, now: float) -> Effects:
         """Swap the configuration; leases whose address is still in the range stay.  On `BadConfig` nothing changes."""

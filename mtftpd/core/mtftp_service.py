@@ -101,6 +101,14 @@ class MtftpService:
         """Return the keys of the images that a pass sends or that the next one would."""
         return frozenset().union(*(session.images() for session in self._all()))
 
+    def stop(self, group: str, now: float) -> Effects:
+        """End the pass of ``group`` (its address and port) on an operator's word; () when none is running."""
+        effects: Effects = ()
+        for session in self._all():
+            if str(session.binding.group) == group:
+                effects += session.abort("stopped by the operator", now) + self._settle(session, now)
+        return effects
+
     def fetched_by_unicast(self, address: str, name: str) -> Effects:
         """Take note that a client has begun to fetch ``name`` (normalised) from port 69: perhaps it gave up here."""
         effects: Effects = ()

@@ -14,7 +14,7 @@ from mtftpd.core.clients import ClientKind
 from mtftpd.core.effects import Drop, DropReason, Effects, Lookup, Report, ReportKind, Sender, Service
 from mtftpd.core.node_download import DownloadWatch
 from mtftpd.core.node_states import QUIET_SECONDS, Evidence, NodeState
-from mtftpd.core.nodes import Node, Nodes, NodeStatistics
+from mtftpd.core.nodes import MAX_NODES, Node, Nodes, NodeStatistics, snapshot
 from mtftpd.core.settings import Catalogue, Mode, Settings
 from mtftpd.wire.bootp import MessageType
 from mtftpd.wire.datagram import Datagram, HardwareAddress
@@ -95,11 +95,17 @@ class NodeWatch:
 
     def forget(self, who: HardwareAddress | str) -> bool:
         """Remove the record of a node; False when there is none."""
-        return self._nodes.forget(who)
+        found = self.find(who)
+        return found is not None and self._nodes.forget(found.hardware or found.address)
 
-    def nodes(self) -> tuple[NodeStatistics, ...]:
-        """Return snapshots of all records."""
-        return self._nodes.statistics()
+    def nodes(self, first: int = 0, count: int = MAX_NODES) -> tuple[NodeStatistics, ...]:
+        """Return snapshots of ``count`` records from number ``first`` on, who moved longest ago first."""
+        return self._nodes.statistics(first, count)
+
+    def find(self, who: HardwareAddress | str) -> NodeStatistics | None:
+        """Return a snapshot of the node with this hardware address or IPv4 address."""
+        node = self._nodes.known(who) or (self._nodes.at(who) if isinstance(who, str) else None)
+        return None if node is None else snapshot(node)
 
     def statistics(self) -> NodesStatistics:
         """Return the totals."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from mtftpd.core.deadlines import Deadlines
@@ -187,9 +188,9 @@ class Nodes:
             self._remove(node)
         return node is not None
 
-    def statistics(self) -> tuple[NodeStatistics, ...]:
-        """Return snapshots, those of the nodes that moved longest ago first."""
-        return tuple(_snapshot(node) for node in self._by_key.values())
+    def statistics(self, first: int = 0, count: int = MAX_NODES) -> tuple[NodeStatistics, ...]:
+        """Return ``count`` snapshots from number ``first`` on, those of the nodes that moved longest ago first."""
+        return tuple(snapshot(node) for node in islice(self._by_key.values(), first, first + count))
 
     def by_state(self) -> dict[NodeState, int]:
         """Return how many nodes are in each state."""
@@ -216,7 +217,8 @@ class Nodes:
             del self._members[node.group]
 
 
-def _snapshot(node: Node) -> NodeStatistics:
+def snapshot(node: Node) -> NodeStatistics:
+    """Return what is known of ``node`` now."""
     return NodeStatistics(
         node.hardware,
         node.address,

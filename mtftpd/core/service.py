@@ -105,6 +105,20 @@ class BootService:
         effects = (*self._mtftp.image_changed(image, now), *self._tftp.image_changed(image, now))
         return self.nodes.learn(None, effects, now)
 
+    def stop_pass(self, group: str, now: float) -> Effects:
+        """End the pass that ``group`` ("ADDRESS:PORT") is in the middle of; () when there is none."""
+        effects = self._mtftp.stop(group, now)
+        return self.nodes.learn(None, effects, now) if effects else ()
+
+    def leases(self) -> tuple[Lease, ...]:
+        """Return copies of all lease records."""
+        return self._dhcp.leases()
+
+    def release(self, address: IPv4Address, now: float) -> Effects:
+        """Let go of the lease of ``address``; () when nobody has it."""
+        effects = self._dhcp.release(address, now)
+        return self.nodes.learn(None, effects, now) if effects else ()
+
     def images_in_use(self) -> frozenset[int]:
         """Return the keys of the images that may still be read: those of the catalogue, and what runs on with others.
 

@@ -17,10 +17,13 @@ from mtftpd.core.settings import Menu, Mode, Ports
 from mtftpd.daemon.config_file import FileValues, read_file
 from mtftpd.daemon.option_table import BY_NAME, Option
 from mtftpd.daemon.problems import Problem, raise_if_any
-from mtftpd.daemon.values import AddressRange, ArchitectureFile, ImageName
+from mtftpd.daemon.values import AddressRange, ArchitectureFile, ImageName, Listen
 
 DEFAULT_CONFIG = Path("/etc/mtftpd/mtftpd.toml")
 DEFAULT_ROOT = Path("/srv/mtftpd")
+CONTROL_NAME = "control.sock"
+DEFAULT_CONTROL = Path("/run/mtftpd") / CONTROL_NAME
+"""Where a server that systemd has started listens, with ``RuntimeDirectory=mtftpd``."""
 _CONFIG_VARIABLE = "MTFTPD_CONFIG"
 
 
@@ -65,6 +68,9 @@ class Config:
     lease_time: int
     rollover: int
     control: Path | None
+    events: Path | None
+    hook: Path | None
+    metrics: Listen | None
     capture: Path | None
     state: Path | None
     log_format: str
@@ -140,6 +146,8 @@ def _origin(option: Option, sources: Sources, file: FileValues) -> Origin:
         return Origin(file.texts[option.name], file.places[option.name])
     if option.name == "state" and (directory := sources.environment.get("STATE_DIRECTORY")):
         return Origin((directory.split(":")[0],), "STATE_DIRECTORY")
+    if option.name == "control" and (directory := sources.environment.get("RUNTIME_DIRECTORY")):
+        return Origin((f"{directory.split(':')[0]}/{CONTROL_NAME}",), "RUNTIME_DIRECTORY")
     if option.name == "root":
         return Origin((str(DEFAULT_ROOT if DEFAULT_ROOT.is_dir() else Path.cwd()),), "default")
     return Origin((option.default,) if option.default else (), "default")

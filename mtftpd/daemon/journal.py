@@ -35,8 +35,11 @@ _WARNINGS = frozenset(
         ReportKind.PASS_ABORTED,
         ReportKind.MASTER_LOST,
         ReportKind.NO_GROUP,
+        ReportKind.ALARM,
     }
 )
+_QUIET = {ReportKind.NODE_STATE: logging.DEBUG}
+"""What a node does follows from lines that are logged anyway; ``--events`` and ``trace`` have it step by step."""
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 _COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 
@@ -59,7 +62,7 @@ class Journal:
         who: Pairs = (("address", report.address),) if report.address else ()
         if report.hardware is not None:
             who = (*who, ("hardware", str(report.hardware)))
-        level = logging.WARNING if report.kind in _WARNINGS else logging.INFO
+        level = logging.WARNING if report.kind in _WARNINGS else _QUIET.get(report.kind, logging.INFO)
         say(level, report.kind.value, (*who, *report.detail), kind="report")
 
     def drop(self, drop: Drop, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 
@@ -20,3 +21,13 @@ def notify(*assignments: str) -> None:
             sender.sendto("\n".join(assignments).encode(), address)
     except OSError as error:
         LOGGER.warning("NOTIFY_SOCKET %s cannot be written to: %s", name, error)
+
+
+def watchdog_seconds() -> float:
+    """Return how often systemd wants to hear ``WATCHDOG=1`` (sd_watchdog_enabled(3)); infinity when it does not."""
+    try:
+        microseconds = int(os.environ.get("WATCHDOG_USEC", ""))
+    except ValueError:
+        return math.inf
+    is_ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return microseconds / 1e6 if is_ours and microseconds > 0 else math.inf

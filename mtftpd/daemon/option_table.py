@@ -109,7 +109,13 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     OPERATION: (
         Option("rollover", values.rollover, "0|1", "Block number that follows 65535 in unicast TFTP.", "0"),
-        Option("control", values.path, "SOCKET", "Unix socket that answers questions about the running server."),
+        Option("control", values.path, "SOCKET", "Unix socket that answers questions about the running server. "
+               "Default: control.sock in $RUNTIME_DIRECTORY."),
+        Option("events", values.path, "FILE", "Append every event to this file, one JSON object a line."),
+        Option("hook", values.path, "PROGRAM",
+               "Run PROGRAM STATE HARDWARE ADDRESS when a node moves to another state; the variables MTFTPD_STATE, "
+               "_FROM, _REASON, _FILE and others tell more."),
+        Option("metrics", values.listen, "ADDRESS:PORT", "Serve counters for Prometheus at /metrics of this address."),
         Option("capture", values.path, "FILE", "Write every packet received and sent to this pcapng file."),
         Option("state", values.path, "DIR",
                "Folder for what outlives the server: leases, and which group belongs to which file content. Default: "
@@ -121,6 +127,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
 BY_NAME: dict[str, Option] = {option.name: option for section in OPTIONS.values() for option in section}
 
 FIXED_WHILE_RUNNING = (
-    "interface", "root", "client-port", "server-port", "ttl", "control", "capture", "state", "log-format",
+    "interface", "root", "client-port", "server-port", "ttl", "control", "events", "hook", "metrics",
+    "capture", "state", "log-format",
 )  # fmt: skip
 """What a reload cannot change: sockets and files that are open as long as the server runs."""

@@ -15,12 +15,17 @@ from mtftpd.core.settings import Link, Mode
 from mtftpd.daemon import journal
 from mtftpd.daemon.assembly import Assembly, assemble, find_link
 from mtftpd.daemon.config import Config, Sources, load, unknown_variables
+from mtftpd.daemon.events import Events
 from mtftpd.daemon.gate import Gate
+from mtftpd.daemon.hooks import Hooks
 from mtftpd.daemon.journal import LOGGER, Journal, say
 from mtftpd.daemon.loop import Pump
+from mtftpd.daemon.metrics import Metrics
 from mtftpd.daemon.performer import Outlets
 from mtftpd.daemon.reload import Parts, Reloader, tell_warnings
-from mtftpd.daemon.server import Machinery, Server
+from mtftpd.daemon.server import Machinery, Server, Task
+from mtftpd.daemon.sinks import Sinks
+from mtftpd.daemon.status import Status
 from mtftpd.daemon.store.sqlite import SqliteStore
 from mtftpd.net.capture import Capture
 from mtftpd.net.channels import Channels, Listening
@@ -56,9 +61,19 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
     service = BootService(assembly.settings, assembly.catalogue, *former)
     outlets = _open_outlets(config, assembly, open_things)
     gate, log = Gate(service), Journal()
-    pump = Pump(gate, outlets, store, log, state)
+    events = Events(config.events) if config.events is not None else None
+    hooks = Hooks(config.hook) if config.hook is not None else None
+    listeners = tuple(each for each in (events, hooks) if each is not None)
+    pump = Pump(gate, outlets, store, Sinks(log, listeners) if listeners else log, state)
+    status = Status(service, pump, log, state)
+    tasks: list[Task] = [each.run for each in listeners]
+    if config.metrics is not None:
+        metrics = Metrics(config.metrics, status.totals)
+        open_things.callback(metrics.close)
+        tasks.append(metrics.serve)
     reloader = Reloader(sources, assembly, Parts(service, store, state, pump.perform))
-    server = Server(Machinery(service, gate, pump, log, outlets.capture, state), reloader, config.control)
+    machinery = Machinery(service, gate, pump, status, outlets.capture, state, tuple(tasks))
+    server = Server(machinery, reloader, config.control)
     tell_warnings(assembly, service.groups)
     if state is not None:
         state.save_groups(service.groups.assignments())

@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from mtftpd import __version__
 from mtftpd.core.service import BootService
-from mtftpd.daemon.control import Command, Control
+from mtftpd.daemon.control import Control
 from mtftpd.daemon.gate import Gate
-from mtftpd.daemon.journal import Journal, Pairs, say
+from mtftpd.daemon.journal import Pairs, say
 from mtftpd.daemon.loop import Pump
-from mtftpd.daemon.notify import notify
+from mtftpd.daemon.notify import notify, watchdog_seconds
 from mtftpd.daemon.plain import plain
 from mtftpd.daemon.reload import Reloader
+from mtftpd.daemon.status import Status
 from mtftpd.daemon.store import Store
 from mtftpd.net.capture import Capture
 
@@ -30,9 +30,13 @@ DRAIN_SECONDS = 30.0
 LOOK_SECONDS = 1.0
 """Between two looks at files, and between two writes of the capture to its file."""
 DRAIN_STEP = 0.1
+STATUS_SECONDS = 10.0
+"""Between two lines for ``systemctl status``; less where the watchdog wants to hear more often."""
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
 _SIGNALS = (*_STOP, signal.SIGHUP, signal.SIGUSR1)
+
+Task = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,11 @@ class Machinery:
     service: BootService
     gate: Gate
     pump: Pump
-    journal: Journal
+    status: Status
     capture: Capture | None
     state: Store | None
+    tasks: tuple[Task, ...] = ()
+    """What else runs until the server stops: events, hooks, metrics."""
 
 
 class Server:
@@ -53,15 +59,10 @@ class Server:
     def __init__(self, machinery: Machinery, reloader: Reloader, control: Path | None) -> None:
         self._machinery = machinery
         self._reloader = reloader
-        self._started = time.monotonic()
         self._capture_failed = False
         self._asked, self._to_do = trio.open_memory_channel[None](1)
         # Made here and not when running, so that a socket that is taken is told before the server says it is ready.
-        self._control = Control(control, self.commands()) if control is not None else None
-
-    def commands(self) -> dict[str, Command]:
-        """Return what the control socket can be asked."""
-        return {"status": self._status, "version": _version}
+        self._control = Control(control, machinery.status.commands()) if control is not None else None
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; the second one ends running transfers."""
@@ -70,6 +71,9 @@ class Server:
                 await nursery.start(self._machinery.pump.run)
                 if self._control is not None:
                     nursery.start_soon(self._control.serve)
+                for task in self._machinery.tasks:
+                    nursery.start_soon(task)
+                nursery.start_soon(self._keep_telling_systemd)
                 nursery.start_soon(self._keep_watching)
                 nursery.start_soon(self._keep_flushing)
                 nursery.start_soon(self._reload_when_asked)
@@ -126,6 +130,13 @@ class Server:
         statistics = self._machinery.service.statistics()
         return len(statistics.tftp.transfers) + sum(group.block > 0 for group in statistics.mtftp.groups)
 
+    async def _keep_telling_systemd(self) -> None:
+        """Say in one line how it goes, and prove to the watchdog that this loop turns; silent without systemd."""
+        interval = min(STATUS_SECONDS, watchdog_seconds() / 2)
+        while True:
+            notify(f"STATUS={self._machinery.status.line()}", "WATCHDOG=1")
+            await trio.sleep(interval)
+
     async def _keep_watching(self) -> None:
         while True:
             await trio.sleep(LOOK_SECONDS)
@@ -151,33 +162,9 @@ class Server:
             state.look()
             barrier.look(time.monotonic())
 
-    def _state(self) -> Mapping[str, Any]:
-        """Return how the state folder is; ``degraded`` is "" or says why leases are in memory only."""
-        state, barrier = self._machinery.state, self._machinery.pump.barrier
-        if state is None or barrier is None:
-            return {"degraded": "", "path": ""}
-        health = state.health()
-        slow = "the disk does not answer" if barrier.is_slow() else ""
-        return {**plain(health), "degraded": health.degraded or slow, "waiting": len(barrier)}
-
-    def _status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
-        statistics = self._machinery.service.statistics()
-        return {
-            "version": __version__,
-            "uptime": round(time.monotonic() - self._started, 3),
-            **{part.name: getattr(statistics, part.name) for part in fields(statistics)},
-            "traffic": self._machinery.pump.counters(),
-            "reports": self._machinery.journal.reports,
-            "state": self._state(),
-        }
-
     def _log_state(self) -> None:
-        for part, values in plain(self._status({})).items():
+        for part, values in plain(self._machinery.status.status({})).items():
             say(logging.INFO, "state", (("part", part), *_flat(values)))
-
-
-def _version(_request: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"version": __version__}
 
 
 async def _cancel_on_stop(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:

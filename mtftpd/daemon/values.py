@@ -49,6 +49,17 @@ class AddressRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """Where a TCP port is opened."""
+
+    address: IPv4Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class ImageName:
     """One ``--image NAME=PATH``: the name that clients ask for and the file, as it was written."""
 
@@ -86,6 +97,14 @@ def whole_number(text: str, least: int, most: int, what: str) -> int:
 def port(text: str) -> int:
     """Read a UDP port."""
     return whole_number(text, 1, 65_535, "a UDP port")
+
+
+def listen(text: str) -> Listen:
+    """Read ADDRESS:PORT; every interface only when 0.0.0.0 is given."""
+    host, separator, number = text.rpartition(":")
+    if not separator:
+        raise ValueError("has no port; give ADDRESS:PORT such as 127.0.0.1:9542")
+    return Listen(address(host), port(number))
 
 
 def seconds_on_the_wire(text: str) -> int:

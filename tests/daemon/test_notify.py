@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import math
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mtftpd.daemon.notify import notify
+from mtftpd.daemon.notify import notify, watchdog_seconds
 
 
 @pytest.fixture
@@ -41,3 +43,17 @@ def test_is_silent_without_anybody_who_listens(
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
     notify("READY=1")
     assert "cannot be written to" in caplog.text
+
+
+@pytest.mark.parametrize(("microseconds", "pid", "seconds"), [
+    (None, None, math.inf), ("20000000", None, 20.0), ("20000000", "1", math.inf), ("0", None, math.inf),
+    ("soon", None, math.inf), ("5000000", str(os.getpid()), 5.0),
+])  # fmt: skip
+def test_the_watchdog_wants_to_hear_from_this_process(
+    monkeypatch: pytest.MonkeyPatch, microseconds: str | None, pid: str | None, seconds: float
+) -> None:
+    for name, value in (("WATCHDOG_USEC", microseconds), ("WATCHDOG_PID", pid)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert watchdog_seconds() == seconds

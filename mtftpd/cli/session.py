@@ -1,0 +1,97 @@
+"""``mtftpd session``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mtftpd.cli.control import connect, control_options, print_json, print_table, progress, rate
+
+_EXAMPLES = """\b
+Examples:
+  mtftpd session list
+  mtftpd session stop 239.1.1.1:1799
+"""
+
+
+@click.group(epilog=_EXAMPLES)
+def command() -> None:
+    """Show the multicast sessions of the running server, or stop a pass."""
+
+
+@command.command(
+    "list",
+    epilog="""\b
+Examples:
+  mtftpd session list
+  mtftpd session list --json --control /run/mtftpd/control.sock
+""",
+)
+@control_options
+def list_sessions(control: Path | None, as_json: bool) -> int:
+    """List the session of every group: one image each."""
+    with connect(control) as server:
+        sessions = server.ask("sessions")["sessions"]
+    if as_json:
+        print_json(sessions)
+        return 0
+    titles = ("GROUP", "IMAGE", "STATE", "PASS", "BLOCK", "MASTER", "WAITING", "RATE")
+    print_table(titles, [row_of(each) for each in sessions])
+    return 0
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  mtftpd session show 239.1.1.1:1799
+  mtftpd session show 239.1.1.1:1799 --json
+"""
+)
+@click.argument("group")
+@control_options
+def show(control: Path | None, as_json: bool, group: str) -> int:
+    """Show one session, named by the address and port of its GROUP, and the nodes that were told of it."""
+    with connect(control) as server:
+        answer = server.ask("sessions", group=group)
+    if as_json:
+        print_json(answer)
+        return 0
+    for name, value in answer["session"].items():
+        click.echo(f"{name:14} {value}")
+    click.echo()
+    rows = [[each["hardware"] or "", each["address"], each["state"], progress(each)] for each in answer["nodes"]]
+    print_table(("NODE", "ADDRESS", "STATE", "BLOCK"), rows)
+    return 0
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  mtftpd session stop 239.1.1.1:1799
+  mtftpd session stop 239.1.1.1:1799 --control /run/mtftpd/control.sock
+"""
+)
+@click.argument("group")
+@control_options
+def stop(control: Path | None, as_json: bool, group: str) -> int:
+    """End the pass that runs on GROUP.
+
+    The group is silent until its listeners have given up; they turn to unicast or open again, which begins another
+    pass. No ERROR is sent.
+    """
+    with connect(control) as server:
+        answer = server.ask("stop-session", group=group)
+    if as_json:
+        print_json(answer)
+    return 0
+
+
+def row_of(session: dict[str, Any]) -> tuple[str, ...]:
+    """Return one line of the table."""
+    block = f"{session['block']}/{session['blocks']}" if session["block"] else f"-/{session['blocks']}"
+    return (
+        session["group"], session["image"], session["state"], str(session["passes"]), block, session["master"] or "-",
+        str(session["waiting"]), rate(session["rate"]),
+    )  # fmt: skip

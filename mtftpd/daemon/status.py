@@ -1,0 +1,254 @@
+"""What the control socket can be asked about the running server, and the few things that it can be told to do.
+
+Ages are in seconds at the time of the answer: the clock of the service means nothing outside.  How far transfers and
+passes have got is read from those when somebody asks; nothing is counted for it on the way of a block.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from ipaddress import AddressValueError, IPv4Address
+from math import isfinite
+from typing import Any
+
+from mtftpd import __version__
+from mtftpd.core.images import MTFTP_BLOCK_SIZE
+from mtftpd.core.leases import ClientKey, Lease
+from mtftpd.core.mtftp_pass import GroupStatistics
+from mtftpd.core.node_states import NodeState
+from mtftpd.core.nodes import NodeStatistics
+from mtftpd.core.service import BootService, Statistics
+from mtftpd.core.tftp_reports import TransferStatistics
+from mtftpd.daemon.control import Command
+from mtftpd.daemon.journal import Journal
+from mtftpd.daemon.loop import Pump
+from mtftpd.daemon.plain import plain
+from mtftpd.daemon.store import Store
+from mtftpd.wire.datagram import HardwareAddress
+
+Request = Mapping[str, Any]
+Answer = Mapping[str, Any]
+
+PAGE = 256
+"""Entries of one answer: 4 ms of work."""
+
+_ETHERNET_OCTETS = 6
+
+
+class Status:
+    """Answers about ``service``; what it is told to do is performed by ``pump``."""
+
+    def __init__(self, service: BootService, pump: Pump, journal: Journal, state: Store | None = None) -> None:
+        self._service = service
+        self._pump = pump
+        self._journal = journal
+        self._state = state
+        self._started = time.monotonic()
+
+    def commands(self) -> dict[str, Command]:
+        """Return the commands of the control socket."""
+        return {
+            "status": self.status,
+            "version": lambda _: {"version": __version__},
+            "nodes": self._nodes,
+            "node": self._node,
+            "forget": self._forget,
+            "sessions": self._sessions,
+            "stop-session": self._stop_session,
+            "leases": self._leases,
+            "release": self._release,
+        }
+
+    def status(self, _request: Request) -> Answer:
+        """Return all totals, and every transfer that is running."""
+        statistics = self._service.statistics()
+        return {**self._totals(statistics), "tftp": statistics.tftp}
+
+    def totals(self) -> Answer:
+        """Return all totals; of transfers, how many there are."""
+        return self._totals(self._service.statistics())
+
+    def _totals(self, statistics: Statistics) -> dict[str, Any]:
+        now = time.monotonic()
+        alarms = [
+            {"kind": alarm.kind, "text": alarm.text, "count": alarm.count, "age": round(now - alarm.last, 3)}
+            for alarm in statistics.nodes.alarms
+        ]
+        tftp = {part.name: getattr(statistics.tftp, part.name) for part in fields(statistics.tftp)}
+        return {
+            "version": __version__,
+            "uptime": round(now - self._started, 3),
+            "dhcp": statistics.dhcp,
+            "mtftp": {
+                "groups": [session_view(group) for group in statistics.mtftp.groups],
+                "probes": statistics.mtftp.probes,
+                "swapped": statistics.mtftp.swapped,
+            },
+            "tftp": {**tftp, "transfers": len(statistics.tftp.transfers)},
+            "nodes": {"states": statistics.nodes.states, "alarms": alarms},
+            "traffic": self._pump.counters(),
+            "reports": self._journal.reports,
+            "state": self._health(),
+        }
+
+    def _health(self) -> Answer:
+        """Return how the state folder is; ``degraded`` is "" or says why leases are in memory only."""
+        state, barrier = self._state, self._pump.barrier
+        if state is None or barrier is None:
+            return {"degraded": "", "path": ""}
+        health = state.health()
+        slow = "the disk does not answer" if barrier.is_slow() else ""
+        return {**plain(health), "degraded": health.degraded or slow, "waiting": len(barrier)}
+
+    def line(self) -> str:
+        """Return how it goes, in one line for ``systemctl status``."""
+        statistics = self._service.statistics()
+        states = statistics.nodes.states
+        link = self._service.settings.link
+        passes = sum(group.block > 0 for group in statistics.mtftp.groups)
+        told = ", ".join(f"{states[state]} {state.value}" for state in NodeState if states.get(state))
+        return (
+            f"serving {link.name} ({link.address}): {sum(states.values())} nodes{f' ({told})' if told else ''}, "
+            f"{passes} passes, {len(statistics.tftp.transfers)} transfers, {len(statistics.nodes.alarms)} alarms"
+        )
+
+    def _nodes(self, request: Request) -> Answer:
+        """Return one page: 8,192 nodes at once would hold up everything else for a tenth of a second."""
+        first = _first(request)
+        statistics = self._service.statistics()
+        progress = _Progress(statistics)
+        page = self._service.nodes.nodes(first, PAGE)
+        total = sum(statistics.nodes.states.values())
+        return {"nodes": [progress.view(node) for node in page], "total": total}
+
+    def _node(self, request: Request) -> Answer:
+        who = _who(request)
+        node = self._service.nodes.find(who)
+        if node is None:
+            raise ValueError(f"no node {who}")
+        now = time.monotonic()
+        steps = [
+            {"age": round(now - at, 3), "state": state, "reason": reason, "packet": packet, "inferred": inferred}
+            for at, state, reason, packet, inferred in node.history
+        ]
+        return {"node": _Progress(self._service.statistics()).view(node), "history": steps}
+
+    def _forget(self, request: Request) -> Answer:
+        who = _who(request)
+        if not self._service.nodes.forget(who):
+            raise ValueError(f"no node {who}")
+        return {"forgotten": str(who)}
+
+    def _sessions(self, request: Request) -> Answer:
+        group = request.get("group")
+        groups = [session_view(each) for each in self._service.statistics().mtftp.groups]
+        if group is None:
+            return {"sessions": groups}
+        found = [each for each in groups if each["group"] == group]
+        if not found:
+            raise ValueError(f"no session {group}; there are: {', '.join(each['group'] for each in groups)}")
+        progress = _Progress(self._service.statistics())
+        nodes = [progress.view(node) for node in self._service.nodes.nodes() if node.group == group]
+        return {"session": found[0], "nodes": nodes}
+
+    def _stop_session(self, request: Request) -> Answer:
+        group = str(request.get("group", ""))
+        effects = self._service.stop_pass(group, time.monotonic())
+        if not effects:
+            raise ValueError(f"no pass is running on {group}")
+        self._pump.perform(effects)
+        return {"stopped": group}
+
+    def _leases(self, request: Request) -> Answer:
+        now = time.monotonic()
+        first = _first(request)
+        leases = sorted(self._service.leases(), key=lambda lease: lease.address)
+        return {"leases": [_lease(each, now) for each in leases[first : first + PAGE]], "total": len(leases)}
+
+    def _release(self, request: Request) -> Answer:
+        try:
+            address = IPv4Address(str(request.get("address", "")))
+        except AddressValueError:
+            raise ValueError("address: give an IPv4 address") from None
+        effects = self._service.release(address, time.monotonic())
+        if not effects:
+            raise ValueError(f"nobody has a lease of {address}")
+        self._pump.perform(effects)
+        return {"released": str(address)}
+
+
+def session_view(group: GroupStatistics) -> dict[str, Any]:
+    """Return one session as the control socket tells it: ``rate`` is that of the pass so far, in octets a second."""
+    view = asdict(group)
+    began = view.pop("started")
+    seconds = time.monotonic() - began if group.block else 0.0
+    view["rate"] = round(group.block * MTFTP_BLOCK_SIZE / seconds) if seconds > 0 else 0
+    return view
+
+
+class _Progress:
+    """How far nodes have got: acknowledged, sent to them as master, or sent to their group while they listened."""
+
+    def __init__(self, statistics: Statistics) -> None:
+        self._now = time.monotonic()
+        self._transfers = {each.peer.address: each for each in statistics.tftp.transfers}
+        self._groups = {each.group: each for each in statistics.mtftp.groups if each.block}
+
+    def view(self, node: NodeStatistics) -> dict[str, Any]:
+        """Return one node as the control socket tells it."""
+        view = {each.name: getattr(node, each.name) for each in fields(node) if each.name != "history"}
+        view["age"] = round(self._now - view.pop("since"), 3)
+        return {**view, **self._of(node)}
+
+    def _of(self, node: NodeStatistics) -> dict[str, Any]:
+        transfer = self._transfers.get(node.address)
+        if node.state is NodeState.UNICAST and transfer is not None:
+            return _transfer(transfer, self._now)
+        group = self._groups.get(node.group)
+        if node.state in (NodeState.MASTER, NodeState.PASSIVE) and group is not None:
+            kind = "sent" if node.state is NodeState.MASTER else "bound"
+            rate = session_view(group)["rate"]
+            return {"block": group.block, "blocks": group.blocks, "kind": kind, "rate": rate}
+        return {"block": 0, "blocks": 0, "kind": "", "rate": 0}
+
+
+def _transfer(transfer: TransferStatistics, now: float) -> dict[str, Any]:
+    seconds = now - transfer.started
+    rate = round(transfer.block * transfer.block_size / seconds) if seconds > 0 else 0
+    return {"block": transfer.block, "blocks": transfer.blocks, "kind": "acked", "rate": rate}
+
+
+def _lease(lease: Lease, now: float) -> dict[str, Any]:
+    seconds = round(lease.expires - now) if lease.expires and isfinite(lease.expires) else None
+    return {"address": lease.address, "client": _client(lease.key), "state": lease.state, "seconds": seconds}
+
+
+def _client(key: ClientKey | None) -> str:
+    if key is None:
+        return ""
+    return f"id {key.octets.hex(':')}" if key.is_identifier else str(HardwareAddress(key.htype, key.octets))
+
+
+def _first(request: Request) -> int:
+    first = request.get("first", 0)
+    if not isinstance(first, int) or first < 0:
+        raise ValueError("first: give the number of the first entry of the page, from 0")
+    return first
+
+
+def _who(request: Request) -> HardwareAddress | str:
+    """Read the name of a node: an Ethernet address with colons, hyphens or neither, or an IPv4 address."""
+    text = str(request.get("node", "")).strip()
+    try:
+        return str(IPv4Address(text))
+    except AddressValueError:
+        pass
+    try:
+        octets = bytes.fromhex(text.replace(":", "").replace("-", "").replace(".", ""))
+    except ValueError:
+        octets = b""
+    if len(octets) != _ETHERNET_OCTETS:
+        raise ValueError(f"{text!r} is neither a hardware address nor an IPv4 address")
+    return HardwareAddress(1, octets)

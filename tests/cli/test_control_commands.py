@@ -1,0 +1,127 @@
+"""The commands that ask a running server, against a running server."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from mtftpd.wire import tftp
+from tests.cli.server_process import PATIENCE, ServerProcess, free_ports, run, serving
+
+
+def ask(folder: Path, *arguments: str) -> str:
+    done = run(*arguments, "--control", str(folder / "s"))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(folder: Path, *arguments: str) -> str:
+    done = run(*arguments, "--control", str(folder / "s"))
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr
+
+
+def test_nodes_and_sessions_of_a_running_server(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        assert server.fetch("nbp") == b"network boot program"
+        page = ask(tmp_path, "status")
+        assert "1 nodes: 1 done" in page
+        assert "239.1.1.1:1799" in page
+        picture = json.loads(ask(tmp_path, "status", "--json"))
+        assert [(host["address"], host["state"], host["inferred"]) for host in picture["hosts"]] == [
+            ("127.0.0.1", "done", False)
+        ]
+        assert "acknowledged all 1 blocks of nbp" in ask(tmp_path, "host", "list")
+        assert json.loads(ask(tmp_path, "host", "list", "--state", "stalled", "--json")) == []
+        shown = json.loads(ask(tmp_path, "host", "show", "127.0.0.1", "--json"))
+        assert [step["state"] for step in shown["history"]] == ["unicast", "done"]
+        assert all(step["packet"] and step["reason"] for step in shown["history"])
+        assert "RRQ from 127.0.0.1" in ask(tmp_path, "host", "show", "127.0.0.1")
+        assert "no node 52:54:00:00:00:01" in refused(tmp_path, "host", "show", "52-54-00-00-00-01")
+        assert "neither a hardware address" in refused(tmp_path, "host", "forget", "node17")
+        ask(tmp_path, "host", "forget", "127.0.0.1")
+        assert "no node 127.0.0.1" in refused(tmp_path, "host", "forget", "127.0.0.1")
+        assert "nobody has a lease of 10.9.8.7" in refused(tmp_path, "lease", "release", "10.9.8.7")
+        assert "give an IPv4 address" in refused(tmp_path, "lease", "release", "x")
+        assert ask(tmp_path, "lease", "list").split() == ["ADDRESS", "CLIENT", "STATE", "LEFT"]
+        assert json.loads(ask(tmp_path, "lease", "list", "--json")) == []
+        assert server.stop() == 0
+    done = run("status", "--control", str(tmp_path / "s"))
+    assert done.returncode == 69
+    assert "is a server running" in done.stderr
+
+
+def open_session(server: ServerProcess, client: socket.socket) -> None:
+    (port,) = {int(line.split("=")[1]) for line in (server.folder / "m.toml").read_text().splitlines()
+               if line.startswith("server-port")}  # fmt: skip
+    client.bind(("127.0.0.1", 0))
+    client.settimeout(PATIENCE)
+    client.sendto(tftp.build(tftp.Request(1, b"nbp")), ("127.0.0.1", port))
+    assert client.recv(2048)[:4] == b"\0\3\0\1"
+
+
+def test_a_pass_is_shown_while_it_runs_and_can_be_stopped(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        assert "no pass is running" in refused(tmp_path, "session", "stop", "239.1.1.1:1799")
+        open_session(server, client)
+        me = f"127.0.0.1:{client.getsockname()[1]}"
+        (session, _) = json.loads(ask(tmp_path, "session", "list", "--json"))
+        assert (session["state"], session["master"], session["block"]) == ("first", me, 1)
+        assert me in ask(tmp_path, "session", "list")
+        shown = json.loads(ask(tmp_path, "session", "show", "239.1.1.1:1799", "--json"))
+        (node,) = shown["nodes"]
+        assert (node["state"], node["block"], node["blocks"], node["kind"]) == ("mcast-master", 1, 1, "sent")
+        assert "mcast-master" in ask(tmp_path, "session", "show", "239.1.1.1:1799")
+        assert "no session x; there are: 239.1.1.1:1799" in refused(tmp_path, "session", "show", "x")
+        assert json.loads(ask(tmp_path, "session", "stop", "239.1.1.1:1799", "--json")) == {"stopped": "239.1.1.1:1799"}
+        (session, _) = json.loads(ask(tmp_path, "session", "list", "--json"))
+        assert session["state"] == "quiet"
+        assert "stopped by the operator" in ask(tmp_path, "host", "list")
+        assert server.stop() == 0
+
+
+def test_events_hooks_and_metrics_of_a_running_server(tmp_path: Path) -> None:
+    hook = tmp_path / "hook"
+    hook.write_text(f'#!/bin/sh\necho "$1 $3 $MTFTPD_REASON" >> {tmp_path}/told\n')
+    hook.chmod(0o755)
+    (port,) = free_ports(1)
+    arguments = ("--events", f"{tmp_path}/events", "--hook", str(hook), "--metrics", f"127.0.0.1:{port}")
+    with serving(tmp_path, *arguments) as server:
+        server.wait_for("WATCHDOG=1")
+        assert server.fetch("nbp") is not None
+        deadline = time.monotonic() + PATIENCE
+        while not os.path.exists(tmp_path / "told") or "done" not in (tmp_path / "told").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+            assert 'mtftpd_nodes{state="done"} 1' in answer.read().decode()
+        assert server.stop() == 0
+    assert (tmp_path / "told").read_text().splitlines() == [
+        "unicast 127.0.0.1 asks port 69 for nbp", "done 127.0.0.1 acknowledged all 1 blocks of nbp",
+    ]  # fmt: skip
+    told = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert [(each["event"], each.get("state")) for each in told] == [
+        ("tftp-started", None), ("node-state", "unicast"), ("tftp-done", None), ("node-state", "done"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [("status", "--watch", "--json"), ("session", "nothing"), ("host", "show")])
+def test_wrong_usage(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize("words", [
+    ("session", "list"), ("session", "show"), ("session", "stop"), ("lease", "list"), ("lease", "release"),
+    ("host", "list"), ("host", "show"), ("host", "forget"),
+])  # fmt: skip
+def test_the_help_of_every_subcommand_has_two_examples(words: tuple[str, ...]) -> None:
+    text = run(*words, "--help").stdout
+    assert text.count(f"  mtftpd {' '.join(words)}") >= 2
+    assert "--control" in text
+    assert "--json" in text

@@ -14,11 +14,11 @@ from mtftpd.errors import StartupError
 
 COMMANDS = {
     "serve": "Serve DHCP, PXE, MTFTP and TFTP until told to stop.",
+    "check": "Print the effective configuration; nothing is sent.",
     "status": "Show what the running server and its nodes are doing.",
     "session": "Show the multicast sessions of the running server, or stop a pass.",
     "lease": "Show or release the leases of the running server.",
     "host": "Show the nodes that the running server knows, or forget one.",
-    "check": "Print the effective configuration; nothing is sent.",
     "demo": "Boot simulated nodes from the real server, here.",
     "simulate": "Boot thousands of simulated nodes in virtual time.",
     "rom": "What is known of boot ROMs; which ones are in a capture.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import inf
 
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SendRun, Service
@@ -207,7 +207,7 @@ class Session:
 
     def statistics(self) -> GroupStatistics:
         """Return a snapshot."""
-        state, totals = self.state, self._totals
+        state = self.state
         run = state.run if isinstance(state, First | Lockstep | Paced) else None
         return GroupStatistics(
             image=self.binding.image.name,
@@ -216,13 +216,7 @@ class Session:
             block=state.block if isinstance(state, First | Lockstep | Paced) else 0,
             blocks=run.blocks if run else self.binding.image.blocks(MTFTP_BLOCK_SIZE),
             master=str(self.master) if self.master else "",
-            passes=totals.passes,
-            sent=totals.sent + (run.sent if run else 0),
-            repeats=totals.repeats + (run.repeats if run else 0),
-            stalls=totals.stalls + (run.stalls if run else 0),
-            ignored=totals.ignored,
-            masters_lost=totals.masters_lost,
-            fallbacks=totals.fallbacks,
+            **asdict(self._totals.including(run)),
             waiting=len(run.waiting if run else self._waiting),
             started=run.started if run else 0.0,
         )

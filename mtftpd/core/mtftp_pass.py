@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mtftpd.core.effects import Report, ReportKind, SendRun
 from mtftpd.core.groups import Binding
@@ -130,3 +130,11 @@ class Totals:
     ignored: int = 0
     masters_lost: int = 0
     fallbacks: int = 0
+
+    def including(self, run: Pass | None) -> Totals:
+        """Return these counts with those of a pass that has not ended."""
+        if run is None:
+            return self
+        return replace(
+            self, sent=self.sent + run.sent, repeats=self.repeats + run.repeats, stalls=self.stalls + run.stalls
+        )

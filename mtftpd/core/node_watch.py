@@ -248,6 +248,7 @@ class NodeWatch:
 
     def _take_plan(self, node: Node, report: Report) -> None:
         detail = dict(report.detail)
+        node.rom = str(detail.get("rom", ""))
         node.file = str(detail.get("file", node.file))
         group = str(detail.get("group", ""))
         if group != node.group:

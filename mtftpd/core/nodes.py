@@ -46,8 +46,9 @@ class Node:
     """The record of one node.
 
     ``attempt`` counts boots from power-on, ``round`` what was loaded one after the other in this attempt, ``stage``
-    is the program that speaks ("rom", "ipxe", "http", "bootp").  ``file`` is the last one that it was told of or
-    asked for, ``group`` where it may listen, ``late`` that it came after the beginning of the pass that runs.
+    is the program that speaks ("rom", "ipxe", "http", "bootp"), ``rom`` the profile that it was taken for.  ``file``
+    is the last one that it was told of or asked for, ``group`` where it may listen, ``late`` that it came after the
+    beginning of the pass that runs.
     """
 
     key: NodeKey
@@ -59,6 +60,7 @@ class Node:
     attempt: int = 0
     round: int = 1
     stage: str = ""
+    rom: str = ""
     file: str = ""
     group: str = ""
     late: bool = False
@@ -89,6 +91,7 @@ class NodeStatistics:
     attempt: int
     round: int
     stage: str
+    rom: str
     file: str
     group: str
     fallback: str
@@ -229,6 +232,7 @@ def snapshot(node: Node) -> NodeStatistics:
         node.attempt,
         node.round,
         node.stage,
+        node.rom,
         node.file,
         node.group,
         node.fallback,

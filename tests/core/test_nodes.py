@@ -607,3 +607,35 @@ def test_no_packet_upsets_the_records(packets: list[tuple[int, bytes]]) -> None:
         assert not any(isinstance(e, Drop) and e.reason not in DropReason for e in lab.effects)
     lab.sleep(200)
     assert all(node.reason for node in lab.service.nodes.nodes())
+
+
+# What an operator may do
+
+
+def test_a_pass_is_stopped_and_nobody_is_sent_an_error(lab: Lab) -> None:
+    lab.boot()
+    lab.open()
+    assert lab.service.stop_pass("239.1.1.9:1799", lab.now) == ()
+    lab.effects = lab.service.stop_pass(GROUP, lab.now)
+    assert {type(effect) for effect in lab.effects} == {Report}
+    assert lab.node().reason == "the pass was ended: stopped by the operator, block 1"
+    assert lab.service.stop_pass(GROUP, lab.now) == ()
+
+
+def test_a_lease_is_released_once(lab: Lab) -> None:
+    lab.boot()
+    address = IPv4Address("10.0.0.100")
+    assert [lease.address for lease in lab.service.leases()] == [address]
+    lab.effects = lab.service.release(address, lab.now)
+    assert (lab.state, lab.node().reason) == ("gave-up", "it gave back 10.0.0.100")
+    assert lab.service.release(address, lab.now) == ()
+    assert lab.service.release(IPv4Address("10.0.0.140"), lab.now) == ()
+
+
+def test_a_lease_of_a_client_without_hardware_address(lab: Lab) -> None:
+    lab.dhcp(MessageType.DISCOVER, {**BIOS_ROM, 61: b"\0name"}, hlen=0)
+    (told,) = (
+        effect for effect in lab.service.release(IPv4Address("10.0.0.100"), lab.now) if isinstance(effect, Report)
+    )
+    assert (told.kind, told.hardware) == (ReportKind.DHCP_RELEASED, None)
+    assert lab.service.nodes.find("10.0.0.100") is None

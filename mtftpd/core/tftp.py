@@ -343,12 +343,14 @@ class Transfer:
         """Take the round trip of the window that is out, if this ACK says something about it (RFC 6298 section 3).
 
         What was sent twice is no sample; until there is one, the wait stays as long as it had become.  A client that
-        got slower than the timer is measured that way, a loss here and there is not mistaken for it.
+        got slower than the timer is measured that way, a loss here and there is not mistaken for it.  The first reply
+        has no timer, but who answers it later than one would have rung may have answered before, in vain.
         """
+        late = self.half_open and now - self.sent_at > self.rtt.timeout()
         if self.retries:
             self._least_wait = min(self.wait, CARRIED_SECONDS)
             self._gap = 1
-        elif not self.repeats and (block == self.sent or self.sent_at > self._went_back_at):
+        elif not (self.repeats or late) and (block == self.sent or self.sent_at > self._went_back_at):
             if self.rtt is _UNMEASURED:
                 self.rtt = RoundTrip()
             # A shell that takes the time once for many packets may be a little behind.

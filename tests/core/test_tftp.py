@@ -172,6 +172,20 @@ def test_repeated_first_reply_is_no_sample() -> None:
     assert machine.wait == INITIAL
 
 
+def test_a_late_answer_to_the_first_reply_is_no_sample() -> None:
+    """A ROM whose ACK 0 got lost twice sends it every 4 s: the third one says nothing of the round trip.
+
+    With 8 s taken for one, DATA 1 was repeated after 4 s, when the ROM had just given up.
+    """
+    machine = transfer()
+    machine.first_reply()
+    assert machine.acknowledge(0, 8.0) == run(1, 1, machine)
+    assert machine.rtt.smoothed is None
+    assert machine.deadline == 8.0 + INITIAL
+    machine.acknowledge(1, 8.004)
+    assert machine.rtt.smoothed == pytest.approx(0.004)
+
+
 def test_repetitions_slow_down_and_last_long_enough() -> None:
     """Quirk Q92: at least 25 s; quirk Q102: flash writers pause; two quick ones, then half a second and more."""
     times = repetitions(started())

@@ -258,7 +258,8 @@ class Session:
             return (Drop(DropReason.STALE_ACK, master, f"ACK {number} of block 1"),)
         if number > run.blocks:
             return (Drop(DropReason.UNEXPECTED, master, f"ACK {number} of {run.blocks} blocks"),)
-        if state.clean:
+        # Block 1 has no timer: an ACK that is later than one may be the ROM's repetition, and says nothing.
+        if state.clean and now - state.sent_at <= run.trip.timeout():
             run.trip.sample(now - state.sent_at)
         if run.blocks == 1:
             return self._finish(state, "acknowledged", now)

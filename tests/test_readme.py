@@ -37,5 +37,5 @@ def test_the_map_of_folders_is_true(path: str) -> None:
 
 def test_commands_and_options_exist() -> None:
     assert set(re.findall(rf"mtftpd ({'|'.join(COMMANDS)})\b", README)) == set(COMMANDS)
-    known = {option.flag for option in BY_NAME.values()} | {"--config", "--system", "--watch", "--json"}
+    known = {option.flag for option in BY_NAME.values()} | {"--config", "--system", "--watch", "--follow", "--json"}
     assert set(re.findall(r"(--[a-z-]+)", re.sub(r"\|-+", "", README))) <= known

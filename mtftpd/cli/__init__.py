@@ -16,6 +16,7 @@ COMMANDS = {
     "serve": "Serve DHCP, PXE, MTFTP and TFTP until told to stop.",
     "check": "Print the effective configuration; nothing is sent.",
     "status": "Show what the running server and its nodes are doing.",
+    "trace": "Show every packet and decision of one node.",
     "session": "Show the multicast sessions of the running server, or stop a pass.",
     "lease": "Show or release the leases of the running server.",
     "host": "Show the nodes that the running server knows, or forget one.",

@@ -41,11 +41,11 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print columns; the last one is as wide as its text."""
     widths = [max(len(row[n]) for row in (titles, *rows)) for n in range(len(titles))]
     for row in (titles, *rows):
-        line = "  ".join(_clean(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
+        line = "  ".join(clean(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo(line.rstrip())
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Return ``text`` without what could steer a terminal: some of it comes from the network."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 

@@ -17,7 +17,7 @@ import trio
 
 from mtftpd.core.effects import FIRST_TRANSFER, Effects, Service
 from mtftpd.core.settings import Ports
-from mtftpd.daemon.performer import Opener, Outlets, Performer, Sent, Sink
+from mtftpd.daemon.performer import Opener, Outlets, Performer, Sent, Sink, Tap
 from mtftpd.daemon.store import Store
 from mtftpd.daemon.write_barrier import WriteBarrier
 from mtftpd.net.images import ImageStore
@@ -80,7 +80,7 @@ class Pump:
     ) -> None:
         self._service = service
         self._channels = outlets.channels
-        self._capture = outlets.capture
+        self._capture: Tap | None = outlets.capture
         self._store = store
         self._performer = Performer(service, outlets, store, sink)
         self._perform = self._performer.perform
@@ -121,6 +121,11 @@ class Pump:
         self._perform(effects)
         if self._parked is not None:
             self._parked.cancel()
+
+    def use_tap(self, tap: Tap | None) -> None:
+        """Show ``tap`` every datagram from now on, in place of the one before it."""
+        self._capture = tap
+        self._performer.use_tap(tap)
 
     def counters(self) -> Counters:
         """Return what was counted so far."""

@@ -48,6 +48,16 @@ class Sink(Protocol):
         """Take one packet that got no answer, at ``now`` (seconds, monotonic)."""
 
 
+class Tap(Protocol):
+    """Is shown every datagram that is received or sent."""
+
+    def datagram(self, source: Endpoint, destination: Endpoint, data: bytes) -> None:
+        """Look at one datagram."""
+
+    def flush(self) -> None:
+        """Nothing is going on for a while."""
+
+
 class Opener(Protocol):
     """The part of the service that effects lead back to."""
 
@@ -94,7 +104,7 @@ class Performer:
         self._frames = Frames(store)
         self._sink = sink
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            SendRun: self._send_run if outlets.capture is None else self._send_run_captured,
+            SendRun: self._send_run,
             Send: self._send,
             OpenTransfer: self._open_transfer,
             CloseTransfer: self._close_transfer,
@@ -104,6 +114,12 @@ class Performer:
             Drop: self._drop,
             Report: sink.report,
         }
+        self.use_tap(outlets.capture)
+
+    def use_tap(self, tap: Tap | None) -> None:
+        """Show ``tap`` what is sent from now on; without one, blocks leave on the shortest way."""
+        self._tap = tap
+        self._handlers[SendRun] = self._send_run if tap is None else self._send_run_captured
 
     def perform(self, effects: Effects) -> None:
         """Perform ``effects`` in order."""
@@ -168,7 +184,7 @@ class Performer:
     def _send_run_captured(self, run: SendRun) -> None:
         before = self.sent.datagrams
         self._send_run(run)
-        channel, capture = self._by_number.get(run.socket), self._outlets.capture
+        channel, capture = self._by_number.get(run.socket), self._tap
         left = self.sent.datagrams - before
         if channel is None or capture is None or not left:
             return
@@ -203,8 +219,8 @@ class Performer:
             return
         self.sent.datagrams += 1
         self.sent.octets += len(send.data)
-        if self._outlets.capture is not None:
-            self._outlets.capture.datagram(channel.local, destination, send.data)
+        if self._tap is not None:
+            self._tap.datagram(channel.local, destination, send.data)
 
     def _open_transfer(self, effect: OpenTransfer) -> None:
         if not self._channels.open_transfer(effect.socket, effect.peer):

@@ -27,6 +27,7 @@ from mtftpd.daemon.server import Machinery, Server, Task
 from mtftpd.daemon.sinks import Sinks
 from mtftpd.daemon.status import Status
 from mtftpd.daemon.store.sqlite import SqliteStore
+from mtftpd.daemon.trace import Traces
 from mtftpd.net.capture import Capture
 from mtftpd.net.channels import Channels, Listening
 from mtftpd.net.images import ImageStore
@@ -64,8 +65,10 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
     events = Events(config.events) if config.events is not None else None
     hooks = Hooks(config.hook) if config.hook is not None else None
     listeners = tuple(each for each in (events, hooks) if each is not None)
-    pump = Pump(gate, outlets, store, Sinks(log, listeners) if listeners else log, state)
-    status = Status(service, pump, log, state)
+    traces = Traces(outlets.capture, service.nodes.find)
+    pump = Pump(gate, outlets, store, Sinks(log, listeners, traces), state)
+    traces.use_tap = pump.use_tap
+    status = Status(service, pump, log, state, traces)
     tasks: list[Task] = [each.run for each in listeners]
     if config.metrics is not None:
         metrics = Metrics(config.metrics, status.totals)

@@ -16,11 +16,12 @@ class Listener(Protocol):
 
 
 class Sinks:
-    """The sink of the pump: ``journal`` gets everything, ``listeners`` get the reports."""
+    """The sink of the pump: ``journal`` and ``traces`` get everything, ``listeners`` get the reports."""
 
-    def __init__(self, journal: Sink, listeners: tuple[Listener, ...] = ()) -> None:
+    def __init__(self, journal: Sink, listeners: tuple[Listener, ...] = (), traces: Sink | None = None) -> None:
         self._journal = journal
-        self._listeners = listeners
+        self._listeners = listeners if traces is None else (*listeners, traces)
+        self._traces = traces
 
     def report(self, report: Report) -> None:
         """Hand one event to everybody."""
@@ -29,5 +30,7 @@ class Sinks:
             listener.report(report)
 
     def drop(self, drop: Drop, now: float) -> None:
-        """Hand a packet that got no answer at ``now`` to the journal."""
+        """Hand a packet that got no answer at ``now`` to the journal and the traces."""
         self._journal.drop(drop, now)
+        if self._traces is not None:
+            self._traces.drop(drop, now)

@@ -26,6 +26,7 @@ from mtftpd.daemon.journal import Journal
 from mtftpd.daemon.loop import Pump
 from mtftpd.daemon.plain import plain
 from mtftpd.daemon.store import Store
+from mtftpd.daemon.trace import Traces
 from mtftpd.wire.datagram import HardwareAddress
 
 Request = Mapping[str, Any]
@@ -40,11 +41,12 @@ _ETHERNET_OCTETS = 6
 class Status:
     """Answers about ``service``; what it is told to do is performed by ``pump``."""
 
-    def __init__(self, service: BootService, pump: Pump, journal: Journal, state: Store | None = None) -> None:
+    def __init__(self, service: BootService, pump: Pump, journal: Journal, state: Store | None, traces: Traces) -> None:
         self._service = service
         self._pump = pump
         self._journal = journal
         self._state = state
+        self._traces = traces
         self._started = time.monotonic()
 
     def commands(self) -> dict[str, Command]:
@@ -59,6 +61,8 @@ class Status:
             "stop-session": self._stop_session,
             "leases": self._leases,
             "release": self._release,
+            "trace": self._trace,
+            "trace-stop": self._stop_trace,
         }
 
     def status(self, _request: Request) -> Answer:
@@ -160,6 +164,18 @@ class Status:
             raise ValueError(f"no pass is running on {group}")
         self._pump.perform(effects)
         return {"stopped": group}
+
+    def _trace(self, request: Request) -> Answer:
+        after = request.get("after", 0)
+        if not isinstance(after, int):
+            raise ValueError("after: give the number of the last entry that is known, or 0")
+        return {"entries": self._traces.ask(_who(request), after, time.monotonic())}
+
+    def _stop_trace(self, request: Request) -> Answer:
+        who = _who(request)
+        if not self._traces.stop(who):
+            raise ValueError(f"{who} is not traced")
+        return {"stopped": str(who)}
 
     def _leases(self, request: Request) -> Answer:
         now = time.monotonic()

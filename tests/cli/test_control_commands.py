@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -12,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mtftpd.wire import tftp
-from tests.cli.server_process import PATIENCE, ServerProcess, free_ports, run, serving
+from tests.cli.server_process import PATIENCE, ServerProcess, environment, free_ports, run, serving
 
 
 def ask(folder: Path, *arguments: str) -> str:
@@ -55,6 +58,32 @@ def test_nodes_and_sessions_of_a_running_server(tmp_path: Path) -> None:
     done = run("status", "--control", str(tmp_path / "s"))
     assert done.returncode == 69
     assert "is a server running" in done.stderr
+
+
+def test_a_trace_shows_what_came_before_and_every_packet_after(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        assert "is not traced" in refused(tmp_path, "trace", "127.0.0.1", "--stop")
+        assert server.fetch("nbp") is not None
+        before = json.loads(ask(tmp_path, "trace", "127.0.0.1", "--json"))
+        assert [(entry["kind"], entry["text"].split(":")[0]) for entry in before] == [
+            ("before", "unicast"), ("before", "done"),
+        ]  # fmt: skip
+        server.fetch("missing")
+        text = ask(tmp_path, "trace", "127.0.0.1")
+        assert "RRQ" in text
+        assert "tftp-refused file=missing code=1 end=file not found" in text
+        follower = subprocess.Popen(
+            [sys.executable, "-m", "mtftpd", "trace", "127.0.0.1", "--follow", "--json", "--control", f"{tmp_path}/s"],
+            stdout=subprocess.PIPE, text=True, env=environment(PYTHONUNBUFFERED="1"),
+        )  # fmt: skip
+        assert follower.stdout is not None
+        server.fetch("nbp")
+        assert any("done: acknowledged" in line and '"decision"' in line for line in follower.stdout)
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(PATIENCE) == 0
+        follower.stdout.close()
+        ask(tmp_path, "trace", "127.0.0.1", "--stop")
+        assert server.stop() == 0
 
 
 def open_session(server: ServerProcess, client: socket.socket) -> None:
@@ -118,7 +147,7 @@ def test_wrong_usage(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("words", [
     ("session", "list"), ("session", "show"), ("session", "stop"), ("lease", "list"), ("lease", "release"),
-    ("host", "list"), ("host", "show"), ("host", "forget"),
+    ("host", "list"), ("host", "show"), ("host", "forget"), ("trace",),
 ])  # fmt: skip
 def test_the_help_of_every_subcommand_has_two_examples(words: tuple[str, ...]) -> None:
     text = run(*words, "--help").stdout

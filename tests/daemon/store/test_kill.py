@@ -121,6 +121,7 @@ class Crowd:
             if select.select([self.socket], [], [], max(0.001, end - now))[0]:
                 self.take()
             now = time.monotonic()
+        assert self.acknowledged > before, "the server, or the broadcasts of this machine's loopback, do not answer"
 
     def rest(self) -> None:
         """Read what the dead server had sent: an ACK that has left counts, whether or not it was read before."""

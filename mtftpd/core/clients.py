@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mtftpd.core import option_codes as code
+from mtftpd.core.fallback import Node, Trigger
 from mtftpd.core.leases import MAX_IDENTIFIER, ClientKey
-from mtftpd.quirks.evidence import evidence_of
-from mtftpd.quirks.matching import Identification, Names, identify
+from mtftpd.quirks.evidence import Fingerprint, evidence_of
+from mtftpd.quirks.matching import Identification, Names, Step, identify
 from mtftpd.wire.bootp import DhcpMessage
 from mtftpd.wire.datagram import HardwareAddress
 from mtftpd.wire.pxe import is_ipxe, parse_client_class
@@ -42,6 +43,9 @@ class Client:
     rom: Identification
     is_relayed: bool
     wants_boot_file: bool
+    fingerprint: Fingerprint
+    restraint: Trigger | None = None
+    """Why it is not told of a group although it may have multicast TFTP."""
 
     @property
     def boots(self) -> bool:
@@ -61,7 +65,25 @@ class Client:
     @property
     def may_do_mtftp(self) -> bool:
         """Whether it may be told of a multicast group: it may have the code, and is on an Ethernet of ours."""
-        return self.may_be_intel and self.is_ethernet and not self.is_relayed
+        return self.why_unicast is None
+
+    @property
+    def why_unicast(self) -> Trigger | None:
+        """Why it is not told of a group, None when it may be."""
+        if self.is_relayed:
+            return Trigger.F2
+        if not self.is_ethernet:
+            return Trigger.F16
+        if self.is_ipxe:
+            return Trigger.F17
+        if not self.may_be_intel:
+            return Trigger.F18 if self.rom.step is Step.OVERRIDE else Trigger.F1
+        return self.restraint
+
+    @property
+    def node(self) -> Node:
+        """What is known by experience is kept under this."""
+        return Node(self.hardware, self.rom.profile.id)
 
 
 def is_ethernet(hardware: HardwareAddress) -> bool:
@@ -103,6 +125,7 @@ def recognise(message: DhcpMessage, roms: Names = NO_ROMS, *, by_chaddr: bool = 
         architecture=evidence.architecture or 0,
         is_ipxe=is_ipxe(options),
         rom=identify(evidence, roms),
+        fingerprint=evidence.fingerprint,
         is_relayed=int(message.giaddr) != 0,
         wants_boot_file=code.BOOT_FILE in parameters,
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
+from mtftpd.core import option_codes as code
 from mtftpd.core.boot_plan import Planner
-from mtftpd.core.clients import recognise
+from mtftpd.core.clients import Client, recognise
 from mtftpd.core.delivery import reachable
 from mtftpd.core.dhcp import AddressServer
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SaveLease, Service
+from mtftpd.core.fallback import FallbackMemory
+from mtftpd.core.fallback_watch import FallbackWatch, Told
 from mtftpd.core.groups import Groups
 from mtftpd.core.leases import Lease, LeaseState, LeaseTable, Pool
 from mtftpd.core.offered_files import OfferedFiles
@@ -23,7 +26,7 @@ from mtftpd.core.settings import Catalogue, Mode, Settings
 from mtftpd.errors import BadConfig, Malformed
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp
-from mtftpd.wire.bootp import BOOTREQUEST
+from mtftpd.wire.bootp import BOOTREQUEST, MessageType
 from mtftpd.wire.datagram import Datagram, HardwareAddress
 
 
@@ -43,20 +46,27 @@ class _Servers:
 
     settings: Settings
     leases: LeaseTable
+    planner: Planner
     pxe: PxeServer
     answer: Callable[[Call], Effects]
 
 
 class DhcpService:
-    """DHCP and PXE of one server.
+    """DHCP and PXE of one server; ``fallback`` knows for whom multicast does not work.
 
     Raises `BadConfig` when the configuration cannot be put on the wire.  ``leases`` are those of an earlier run, their
     times on the clock of this one.
     """
 
     def __init__(
-        self, settings: Settings, catalogue: Catalogue, groups: Groups, leases: tuple[Lease, ...] = ()
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        groups: Groups,
+        leases: tuple[Lease, ...] = (),
+        fallback: FallbackWatch | None = None,
     ) -> None:
+        self._fallback = fallback or FallbackWatch(FallbackMemory(), settings.multicast.seconds)
         self._files = OfferedFiles()
         self._servers = self._configure(settings, catalogue, groups, leases)
         self._received = 0
@@ -124,7 +134,7 @@ class DhcpService:
             answer = AddressServer(settings, table, planner, replies, outbox).handle
         else:
             answer = ProxyServer(settings, planner, replies, outbox, self._files).handle
-        return _Servers(settings, table, PxeServer(settings, planner, replies, outbox), answer)
+        return _Servers(settings, table, planner, PxeServer(settings, planner, replies, outbox), answer)
 
     def _saves(self) -> Effects:
         return _saves(self._servers.leases.changes())
@@ -142,8 +152,17 @@ class DhcpService:
         client = recognise(request, servers.settings.roms, by_chaddr=servers.settings.does(ServerAction.KEY_BY_CHADDR))
         if client is None:
             return (Drop(DropReason.MALFORMED, datagram.source, "neither hardware address nor client identifier"),)
-        call = Call(datagram, request, client, now)
-        if datagram.socket == Service.PXE:
+        signs: Effects = ()
+        if request.message_type == MessageType.DISCOVER:
+            signs = self._fallback.discovered(client.node, now)
+        call = Call(datagram, request, self._restrained(client, now), now)
+        effects = self._answer(call)
+        self._told(call, effects)
+        return effects + signs
+
+    def _answer(self, call: Call) -> Effects:
+        servers, request, client = self._servers, call.request, call.client
+        if call.datagram.socket == Service.PXE:
             return servers.pxe.handle(call)
         if client.is_relayed and not reachable(servers.settings, str(request.giaddr)):
             return call.drop(DropReason.RELAY_NOT_SERVED, f"relay {request.giaddr}")
@@ -153,6 +172,30 @@ class DhcpService:
             # On port 67 it is an ordinary REQUEST whose option 43 is of no interest.
             item = None
         return servers.answer(call) if item is None else servers.pxe.discover(call, item)
+
+    def _restrained(self, client: Client, now: float) -> Client:
+        """Return ``client`` with the reason not to tell it of a group, if there is one."""
+        learns = self._servers.settings.does(ServerAction.MCAST_DEAF)
+        plan = self._servers.planner.plan(client) if learns and client.may_do_mtftp else None
+        if plan is None or plan.binding is None:
+            return client
+        why = self._fallback.against(client.node, client.fingerprint, plan.group, now)
+        return client if why is None else replace(client, restraint=why)
+
+    def _told(self, call: Call, effects: Effects) -> None:
+        """Let the watch know what a client that may do multicast was told, or which address it takes."""
+        client = call.client
+        if not client.may_do_mtftp:
+            return
+        for effect in effects:
+            if isinstance(effect, Report) and effect.kind is ReportKind.DHCP_OFFERED:
+                plan = self._servers.planner.plan(client)
+                if plan is not None and plan.binding is not None:
+                    told = Told(plan.group, plan.name.lstrip("/"))
+                    self._fallback.offered(client.node, client.fingerprint, told, call.now)
+        if call.request.message_type == MessageType.REQUEST:
+            address = call.request.options.address(code.REQUESTED_ADDRESS) or call.request.ciaddr
+            self._fallback.took(client.node, str(address), call.now)
 
 
 def _saves(changed: list[Lease]) -> Effects:

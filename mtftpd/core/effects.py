@@ -195,6 +195,7 @@ class ReportKind(Enum):
     SWAPPED_PORT = "swapped-port"
     NODE_STATE = "node-state"
     ALARM = "alarm"
+    MULTICAST_TROUBLE = "multicast-trouble"
 
 
 class Report(NamedTuple):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mtftpd.core import option_codes as code
 from mtftpd.core.boot_plan import BootPlan
-from mtftpd.core.clients import Client
+from mtftpd.core.clients import Client, ClientKind
 from mtftpd.core.delivery import Delivery, Route, reachable
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send, Sender
 from mtftpd.core.left_out import LeftOut
@@ -76,11 +76,12 @@ class Outbox:
         address = str(reply.yiaddr) if int(reply.yiaddr) else route.address
         if plan is not None and plan.name and address:
             self._files.tell(address, plan.name)
+        detail = _detail(call.client, route, plan, groups=self._settings.multicast.base is not None)
         send = Send(call.datagram.socket, route.destination, data, route.hardware)
-        return send, Report(kind, address, call.client.hardware, _detail(call.client, route, plan), call.sender)
+        return send, Report(kind, address, call.client.hardware, detail, call.sender)
 
 
-def _detail(client: Client, route: Route, plan: BootPlan | None) -> tuple[tuple[str, str | int], ...]:
+def _detail(client: Client, route: Route, plan: BootPlan | None, *, groups: bool) -> tuple[tuple[str, str | int], ...]:
     detail: list[tuple[str, str | int]] = [
         ("client", "ipxe" if client.is_ipxe else client.kind.value),
         ("architecture", client.architecture),
@@ -91,4 +92,6 @@ def _detail(client: Client, route: Route, plan: BootPlan | None) -> tuple[tuple[
         detail.append(("file", plan.file or "menu"))
         if plan.group:
             detail.append(("group", plan.group))
+        elif groups and client.kind is ClientKind.PXE and client.why_unicast is not None:
+            detail.append(("unicast", client.why_unicast.name))
     return tuple(detail)

@@ -8,12 +8,14 @@ What each machine does is shown to the records of the nodes, except for blocks t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mtftpd.core.dhcp_service import DhcpService, DhcpStatistics
 from mtftpd.core.effects import Effects, Report, ReportKind, SendRun, Service
+from mtftpd.core.fallback import FallbackMemory, Mark
+from mtftpd.core.fallback_watch import FallbackWatch
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
 from mtftpd.core.leases import Lease
@@ -38,8 +40,8 @@ class Statistics:
 class BootService:
     """One boot server.
 
-    ``known`` maps SHA-256 digests to the groups that a former run gave them; ``leases`` are those of a former run,
-    their times on the clock of this one.
+    ``known`` maps SHA-256 digests to the groups that a former run gave them; ``leases`` are those of a former run and
+    ``marks`` what it held against nodes (`FallbackMemory.snapshot`), their times on the clock of this one.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class BootService:
         catalogue: Catalogue,
         known: Mapping[str, IPv4Address] | None = None,
         leases: tuple[Lease, ...] = (),
+        marks: Iterable[Mark] = (),
     ) -> None:
         self.settings = settings
         self.catalogue = catalogue
         self.groups = Groups(settings, catalogue, known or {})
-        self._dhcp = DhcpService(settings, catalogue, self.groups, leases)
+        self.fallback = FallbackWatch(FallbackMemory(marks), settings.multicast.seconds)
+        self._dhcp = DhcpService(settings, catalogue, self.groups, leases, self.fallback)
         self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered)
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered)
         self.nodes = NodeWatch(settings, catalogue)
@@ -71,7 +75,7 @@ class BootService:
         effects = self._tftp.receive(datagram, now) if receiver is None else receiver(datagram, now)
         if effects and type(effects[-1]) is SendRun:
             return effects  # the next block, which is no news
-        return self.nodes.learn(datagram, effects, now)
+        return self.nodes.learn(datagram, self.fallback.learn(effects, now), now)
 
     def looked_up(self, request: int, image: Image | None, now: float) -> Effects:
         """Take the answer to a `Lookup`: the opened image, or None when there is no such regular file."""
@@ -92,12 +96,14 @@ class BootService:
             self._tftp.next_deadline(),
             self._dhcp.next_deadline(),
             self.nodes.next_deadline(),
+            self.fallback.next_deadline(),
         )
         return min((when for when in deadlines if when is not None), default=None)
 
     def tick(self, now: float) -> Effects:
         """Do what is due at ``now``; calling it early does nothing."""
         effects = (*self._dhcp.tick(now), *self._mtftp.tick(now), *self._tftp.tick(now))
+        effects = self.fallback.learn(effects, now) + self.fallback.tick(now)
         return (*(self.nodes.learn(None, effects, now) if effects else ()), *self.nodes.tick(now))
 
     def image_changed(self, image: Image, now: float) -> Effects:
@@ -137,6 +143,7 @@ class BootService:
         effects = self._dhcp.reconfigure(settings, catalogue, groups, now)
         self.settings, self.catalogue, self.groups = settings, catalogue, groups
         self.nodes.reconfigure(settings, catalogue)
+        self.fallback.reconfigure(settings.multicast.seconds)
         effects = (
             *effects,
             *self._mtftp.reconfigure(settings, groups, now),

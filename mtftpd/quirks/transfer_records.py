@@ -25,6 +25,11 @@ RECORDS: Final = (
         (ServerAction.CLAMP_BLKSIZE,), (Mutation.ASK_8192, Mutation.DROP_BIG), _EFI1, HIGH, ("efi1-mtftp",),
     ),
     Quirk(
+        "Q80", "igmp-absent-or-v3", Layer.MTFTP, "the group never reaches the client: no report, or none that counts",
+        (ServerAction.MCAST_DEAF,), (Mutation.NO_IGMP, Mutation.NO_FALLBACK),
+        "ipxe 00a780e38 (IGMP removed); switches that snoop without a querier", HIGH,
+    ),
+    Quirk(
         "Q81", "blksize-asked-but-crashes", Layer.TFTP, "the client asks for blksize and hangs when it is granted",
         (ServerAction.REFUSE_OPTIONS,), (Mutation.HANG_ON_OACK,),
         "syslinux pxelinux.doc; tftp-hpa tftpd.8; dnsmasq --tftp-no-blocksize", HIGH, ("landesk-0.99",),

@@ -36,6 +36,7 @@ class ServerAction(Enum):
     FORCE_BROADCAST = "force_broadcast"
     LIMITED_BROADCAST = "limited_broadcast"
     PORTS_PALINDROMIC = "ports_palindromic"
+    MCAST_DEAF = "mcast_deaf"
     ACK_ON_4011 = "ack_on_4011"
     NEVER_NAK = "never_nak"
     FIX_NAME = "fix_name"
@@ -99,3 +100,4 @@ class Mutation(Enum):
     DIE_OF_ERROR_REPLY = "die_of_error_reply"
     OPEN_CORRUPTION = "open_corruption"
     NO_FALLBACK = "no_fallback"
+    NO_IGMP = "no_igmp"

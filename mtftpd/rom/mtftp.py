@@ -145,7 +145,7 @@ class Mtftp:
     def receive(self, datagram: Datagram, now: float) -> Actions:
         """Take a datagram; what is not of this session is counted and gets no answer."""
         _, source, destination, data = datagram
-        to_group = destination == self._group
+        to_group = destination == self._group and Mutation.NO_IGMP not in self._profile.faults
         if (
             self._deadline is None
             or source[0] != self._server

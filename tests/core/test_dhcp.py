@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from mtftpd.core.effects import DropReason, ReportKind
-from mtftpd.core.settings import Boot, Menu, MenuItem
+from mtftpd.core.settings import Boot, Menu, MenuItem, Multicast
 from mtftpd.wire.bootp import BOOTREPLY, BROADCAST_FLAG, MessageType
 from mtftpd.wire.datagram import HardwareAddress
 from tests.core.dhcp_lab import (
@@ -100,7 +100,7 @@ def test_the_ack_says_what_the_offer_said() -> None:
 
 
 def test_repeated_discovers_get_the_same_offer() -> None:
-    lab = Lab()
+    lab = Lab(replace(DHCP, multicast=Multicast()))
     node = lab.node()
     first = node.discover()
     for seconds in (0.25, 4.0, 12.0):
@@ -111,7 +111,7 @@ def test_repeated_discovers_get_the_same_offer() -> None:
 
 def test_who_does_not_hear_unicast_is_answered_by_broadcast() -> None:
     """Quirk Q48; a REQUEST after a unicast OFFER shows that it was heard, and the counting begins anew."""
-    node = Lab().node()
+    node = Lab(replace(DHCP, multicast=Multicast())).node()
     ways = [dict(node.discover().report.detail)["delivery"] for _ in range(3)]
     assert ways == ["unicast", "unicast", "broadcast"]
     assert dict(node.select(node.discover()).report.detail)["delivery"] == "broadcast"

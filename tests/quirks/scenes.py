@@ -123,6 +123,16 @@ def _after_one_death(settings: Settings) -> bool:
     return station.booted
 
 
+def _deaf_node_boots_in_the_end(settings: Settings) -> bool:
+    """The group does not reach it, and it does not go to port 69 by itself: the second boot must be by unicast."""
+    segment = Segment(settings)
+    station = segment.add(mutated(SPEC, (F.NO_IGMP, F.NO_FALLBACK)))
+    for _ in range(2):
+        segment.power_on(station)
+        segment.run()
+    return station.booted
+
+
 def _boots_by_4011(settings: Settings) -> bool:
     """A proxy without option 43 sends its clients to port 4011, so they need an ACK there."""
     other = replace(UNICAST, boot=Boot(), link=replace(UNICAST.link, address=IPv4Address("10.0.0.2")))
@@ -236,6 +246,7 @@ SCENES = (
     Scene("Q61", (A.SERVE_LEASEHOLDERS,), (), _system_keeps_its_address, UNICAST),
     alone("Q65", (A.CLAMP_BLKSIZE,), F.ASK_8192, F.DROP_BIG),
     alone("Q67", (A.CLAMP_BLKSIZE,), F.ASK_8192, F.DROP_BIG, rom=EDK1),
+    Scene("Q80", (A.MCAST_DEAF,), (F.NO_IGMP, F.NO_FALLBACK), _deaf_node_boots_in_the_end, GROUPS),
     alone("Q81", (A.REFUSE_OPTIONS,), F.HANG_ON_OACK),
     alone("Q82", (A.NO_ERROR_REPLY,), F.DIE_OF_ERROR_REPLY),
     alone("Q83", (A.OACK_SUBSET,), F.REJECT_UNASKED_OACK, F.ASK_8192),

@@ -1,0 +1,115 @@
+"""Which nodes multicast does not work for: why they are not told of a group, and for how long.
+
+Rules
+
+1. A node is a hardware address in one stage of its boot: the ROM and the iPXE that it loads are two (quirk Q105).
+2. One bad sign, and its next offer is without tags 1 to 5.
+3. After `RETRY_SECONDS`, or when the firmware shows another fingerprint, multicast is tried again.
+4. `CLEARED_BY` boots by multicast clear the record; another bad sign starts it anew.
+
+Everything is in memory and bounded; `FallbackMemory.snapshot` and the constructor carry it to another run.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple
+
+from mtftpd.quirks.evidence import Fingerprint
+from mtftpd.wire.datagram import HardwareAddress
+
+RETRY_SECONDS = 24 * 3600.0
+CLEARED_BY = 2
+MAX_MARKS = 16_384
+"""Nodes that are remembered, the one whose sign is oldest goes first: 16,384 * about 600 bytes is 10 MB."""
+
+
+class Trigger(Enum):
+    """Why a node gets its image by unicast.  The name is the identifier in reports, the value is for people."""
+
+    F1 = "this kind of client has no multicast TFTP"
+    F2 = "behind a relay agent, where the group does not reach"
+    F4 = "it opened the group, but never heard it"
+    F5 = "it was told of the group and took the file from port 69"
+    F6 = "it keeps on asking instead of taking an offer with a group"
+    F7 = "silent after it was told of the group"
+    F8 = "it reads the ports of the group in the wrong byte order"
+    F9 = "as master it fell silent"
+    F10 = "as master it sent an ERROR"
+    F11 = "master of the group again and again without getting the file"
+    F13 = "the group rests, because too many of its listeners failed"
+    F16 = "not on Ethernet"
+    F17 = "the second stage of a boot"
+    F18 = "the operator has named its kind"
+
+
+class Node(NamedTuple):
+    """A hardware address and the stage of its boot, which is the id of the profile that it has in it."""
+
+    hardware: HardwareAddress
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is held against one node; ``at`` is when the last sign came, on the clock of the server."""
+
+    node: Node
+    fingerprint: Fingerprint
+    trigger: Trigger
+    at: float
+    failures: int = 1
+    successes: int = 0
+
+
+class FallbackMemory:
+    """The marks of all nodes; ``marks`` are those of an earlier run, their times on the clock of this one."""
+
+    def __init__(self, marks: Iterable[Mark] = ()) -> None:
+        self._marks: OrderedDict[Node, Mark] = OrderedDict()
+        for mark in sorted(marks, key=lambda each: each.at):
+            self._put(mark)
+
+    def snapshot(self) -> tuple[Mark, ...]:
+        """Return all marks, the oldest first."""
+        return tuple(self._marks.values())
+
+    def against(self, node: Node, fingerprint: Fingerprint, now: float) -> Trigger | None:
+        """Return why ``node`` is not to be told of a group, or None."""
+        mark = self._marks.get(node)
+        if mark is None or mark.successes or mark.fingerprint != fingerprint or now - mark.at >= RETRY_SECONDS:
+            return None
+        return mark.trigger
+
+    def failed(self, node: Node, fingerprint: Fingerprint, trigger: Trigger, now: float) -> Mark | None:
+        """Take note of a bad sign; returns the mark that it replaces, for `forgive`."""
+        before = self._marks.get(node)
+        failures = before.failures + 1 if before is not None and before.fingerprint == fingerprint else 1
+        self._put(Mark(node, fingerprint, trigger, now, failures))
+        return before
+
+    def forgive(self, node: Node, before: Mark | None) -> None:
+        """Take a bad sign back, because it was not the node's fault; ``before`` is what `failed` returned."""
+        if before is not None:
+            self._marks[node] = before
+        else:
+            self._marks.pop(node, None)
+
+    def succeeded(self, node: Node) -> None:
+        """Take note that ``node`` got its file by multicast."""
+        mark = self._marks.get(node)
+        if mark is None:
+            return
+        if mark.successes + 1 >= CLEARED_BY:
+            del self._marks[node]
+        else:
+            self._marks[node] = replace(mark, successes=mark.successes + 1)
+
+    def _put(self, mark: Mark) -> None:
+        self._marks[mark.node] = mark
+        self._marks.move_to_end(mark.node)
+        if len(self._marks) > MAX_MARKS:
+            self._marks.popitem(last=False)

@@ -64,7 +64,7 @@ class Outbox:
         self, call: Call, reply: DhcpMessage, route: Route, kind: ReportKind, plan: BootPlan | None = None
     ) -> Effects:
         """Return the effects of answering ``call`` with ``reply``: a `Send` and a `Report`, or why not."""
-        if route.delivery in (Delivery.CIADDR, Delivery.SOURCE) and not reachable(
+        if route.delivery in (Delivery.CIADDR, Delivery.SOURCE, Delivery.RELAY) and not reachable(
             self._settings, route.destination.address
         ):
             return call.drop(DropReason.OFF_LINK, f"no reply to {route.destination.address}")

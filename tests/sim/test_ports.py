@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mtftpd.sim.ports import BLOCK_OCTETS, Flood, Port, Ring, wire_octets
@@ -26,9 +26,13 @@ def test_a_wire_without_a_rate_takes_no_time() -> None:
 
 
 @given(st.lists(st.integers(64, 1538), min_size=1, max_size=60), st.integers(1538, 9000))
+@example([64, 64, 455, 459, 1538, 126], 2706)
 def test_a_port_drops_what_its_queue_has_no_room_for(sizes: list[int], queue: int) -> None:
-    """At one instant the queue takes frames until they do not fit; one that is sent at once needs no room."""
-    port = Port(1e9, queue)
+    """At one instant the queue takes frames until they do not fit; one that is sent at once needs no room.
+
+    An octet takes a second here, so that the arithmetic is exact where a frame fits to the last octet.
+    """
+    port = Port(8.0, queue)
     waiting = dropped = 0
     for size in sizes:
         fits = waiting == 0 or waiting + size <= queue

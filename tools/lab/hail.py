@@ -38,8 +38,8 @@ def dhcp_message(kind: int, draw: random.Random) -> bytes:
     )  # fmt: skip
 
 
-def corpus(draw: random.Random) -> list[bytes]:
-    """Return valid packets of every kind that a server may be sent."""
+def corpus(draw: random.Random, machines: int) -> list[bytes]:
+    """Return valid packets of every kind that a server may be sent, those of DHCP from so many machines each."""
     requests = [
         tftp.Request(opcode, name, mode, options)
         for opcode in (1, 2)
@@ -52,13 +52,13 @@ def corpus(draw: random.Random) -> list[bytes]:
         tftp.OptionAck((("blksize", "512"),)),
     ]  # fmt: skip
     packets = [tftp.build(packet) for packet in (*requests, *others)]
-    return packets + [dhcp_message(kind, draw) for kind in range(1, 9) for _ in range(16)]
+    return packets + [dhcp_message(kind, draw) for kind in range(1, 9) for _ in range(machines)]
 
 
-def bad_datagrams(count: int, seed: int) -> Iterator[bytes]:
+def bad_datagrams(count: int, seed: int, machines: int) -> Iterator[bytes]:
     """Yield ``count`` datagrams: a third random, a third cut, a third mutated (some of which stay valid)."""
     draw = random.Random(seed)
-    valid = corpus(draw)
+    valid = corpus(draw, machines)
     for number in range(count):
         packet = draw.choice(valid)
         if number % 3 == 0:
@@ -103,10 +103,11 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("--control", required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--machines", type=int, default=16, help="machines that send each kind of DHCP message")
     chosen = parser.parse_args()
     pace = Pace(chosen.control)
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    for number, datagram in enumerate(bad_datagrams(chosen.count, chosen.seed), 1):
+    for number, datagram in enumerate(bad_datagrams(chosen.count, chosen.seed, chosen.machines), 1):
         sock.sendto(datagram, (chosen.address, chosen.port))
         if number % VOLLEY == 0 or number == chosen.count:
             pace.wait(number)

@@ -96,7 +96,9 @@ def open_session(server: ServerProcess, client: socket.socket) -> None:
 
 
 def test_a_pass_is_shown_while_it_runs_and_can_be_stopped(tmp_path: Path) -> None:
-    with serving(tmp_path) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    # a master that never answers is waited for as long as this, and seven commands must start meanwhile
+    patience = ("--timeout-seconds", "60")
+    with serving(tmp_path, *patience) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         assert "no pass is running" in refused(tmp_path, "session", "stop", "239.1.1.1:1799")
         open_session(server, client)
         me = f"127.0.0.1:{client.getsockname()[1]}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -140,13 +139,6 @@ class Segment:
         """Drop every packet to ``address`` on its way out of the switch to ``port`` (tapN or pN)."""
         self._nft("add table bridge lab; add chain bridge lab out { type filter hook forward priority 0; }")
         self._nft(f"add rule bridge lab out oifname {port} ip daddr {address} counter drop")
-
-    def lose(self, ports: Sequence[str], percent: float) -> None:
-        """Drop ``percent`` of the packets towards each of ``ports``, independently."""
-        self._nft("add table bridge lab; add chain bridge lab out { type filter hook forward priority 0; }")
-        for port in ports:
-            share = round(percent * 100)
-            self._nft(f"add rule bridge lab out oifname {port} numgen random mod 10000 < {share} counter drop")
 
     def limit(self, rate: str) -> None:
         """Give the server a link of ``rate``, in the words of tc(8): 100mbit."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -55,17 +54,8 @@ class Server:
                 return int(line.split()[1]) * 1024
         raise RuntimeError("the server is gone")
 
-    def processor_seconds(self) -> float:
-        """Return the user and system time that it has used."""
-        fields = Path(f"/proc/{self._pid()}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def _pid(self) -> int:
         return self.process.pid  # ``ip netns exec`` replaces itself by the program
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server."""
-        os.kill(self._pid(), number)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -103,18 +105,32 @@ def test_a_socket_closed_early_is_closed_once() -> None:
     assert closed == [CloseTransfer(1000 + number) for number in range(1, MAX_LINGERING + 1)]
 
 
-def test_half_open_transfer_takes_a_kilobyte() -> None:
-    """Reliability section 6, without the address of the client, which comes with the datagram."""
+def half_open(datagrams: Sequence[Datagram]) -> TftpService:
+    """A server with as many half-open transfers as there are `datagrams`."""
     service = server(CATALOGUE)
+    for number, datagram in enumerate(datagrams):
+        service.receive(datagram, number / 1000)
+    return service
+
+
+def test_half_open_transfer_takes_a_kilobyte() -> None:
+    """Reliability section 6, without the address of the client, which comes with the datagram.
+
+    Not counted is what the first server leaves behind (memos, the notes of a coverage tool), nor the free lists of
+    the interpreter, which a full collection empties.
+    """
     options: Pairs = (("tsize", "0"), ("blksize", "1408"), ("windowsize", "4"), ("timeout", "5"), ("rollover", "0"))
     data = build(Request(1, b"nbp", "octet", options))
     datagrams = [Datagram(Service.TFTP, Endpoint(address(n), 2000 + n), SERVER, data) for n in range(1000)]
+    half_open(datagrams)
+    gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    for number, datagram in enumerate(datagrams):
-        service.receive(datagram, number / 1000)
+    service = half_open(datagrams)
+    gc.collect()
     each = (tracemalloc.get_traced_memory()[0] - before) / len(datagrams)
     tracemalloc.stop()
+    assert service.statistics().half_open == len(datagrams)
     assert each <= 1024
 
 

@@ -69,4 +69,4 @@ def test_a_refusal_is_remembered_and_nothing_is_lost_by_it() -> None:
 def test_other_errors_reach_the_caller() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, pytest.raises(PermissionError):
         # A broadcast without SO_BROADCAST.
-        Burster(sender, mtu=1500).send(memoryview(bytes(2000)), 516, ("255.255.255.255", 9))
+        Burster(sender, mtu=1500).send(memoryview(bytes(2000)), 516, ("127.255.255.255", 9))

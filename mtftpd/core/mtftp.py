@@ -5,37 +5,29 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from math import inf
 
-from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SendRun, Service
+from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SendRun
 from mtftpd.core.groups import Binding
 from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
 from mtftpd.core.mtftp_pass import MAX_WAITING, GroupStatistics, Pass, Totals
 from mtftpd.core.mtftp_states import TABLE, Event, First, Gap, Gather, Idle, Lockstep, Paced, Quiet, State
+from mtftpd.core.mtftp_timing import (
+    ECHO_AFTER,
+    GAP,
+    GATHER,
+    MAX_ECHOES,
+    MAX_REPEATS,
+    first_deadline,
+    give_up_time,
+    may_go_on_without_first_ack,
+    patience,
+    serves_ipxe_only,
+    silence_deadline,
+)
 from mtftpd.core.pacing import Pacer, interval_after
 from mtftpd.core.rtt import RoundTrip
 from mtftpd.core.unheard import Unheard
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import Endpoint
-
-GATHER = 0.2
-"""Seconds that a first open waits for others, while clients that did not listen before (iPXE) get ready for block 1.
-
-iPXE repeats its open after 0.25 s and gives up at 0.75 s.  An open from the client port comes from a ROM that has
-listened for T already, as have its neighbours: that one does not wait.
-"""
-GAP = 0.18
-"""Seconds between passes: more than the 0.1 s timer of an EFI client with holes, less than iPXE's 0.25 s."""
-QUIET = 0.2
-"""Seconds beyond T: EFI adds 0.1 s to every timer, and the other 0.1 s is for the network."""
-MAX_REPEATS = 2
-"""Timer repetitions of one block; EFI gives up at the third copy."""
-MAX_ECHOES = 3
-"""Repetitions of one block that the master asked for; EFI sends an ACK three times."""
-ECHO_AFTER = 0.1
-"""Seconds since the block was sent, before a repeated ACK of its predecessor is a question and not a duplicate."""
-LONGEST_PATIENCE = 1.0
-"""Seconds since the master was heard, after which the pass goes on without it; T/2 where that is less."""
-IPXE_PATIENCE = 0.2
-"""The same on iPXE's own group, whose listeners leave after 0.25 s of silence and then boot what they have."""
 
 
 @dataclass(slots=True, eq=False)
@@ -103,7 +95,7 @@ class Session:
                 if ServerAction.NEVER_BACK in self.binding.without:
                     return (state.run.to_client(source, 1), state.run.again(1))
                 if isinstance(state, First):
-                    self.deadline = self._first_deadline(state)
+                    self.deadline = first_deadline(self.binding, state)
                 if isinstance(state, Paced):
                     state.deserted_at = inf
                     self.deadline = state.pacer.deadline
@@ -178,7 +170,7 @@ class Session:
         state = self.state
         if isinstance(state, First | Lockstep | Paced):
             report = self._account(state, ReportKind.PASS_ABORTED, reason, now)
-            self._move(Event.ABORT, Quiet(), now + self._give_up_time())
+            self._move(Event.ABORT, Quiet(), now + give_up_time(self.binding))
             return (report,)
         if isinstance(state, Gather):
             self._move(Event.ABORT, Idle(), inf)
@@ -200,7 +192,7 @@ class Session:
     def rebind(self, binding: Binding, now: float) -> None:
         """Serve ``binding``, which has the same group, from the next pass on; a running pass ends with what it has."""
         changed = binding.image.digest != self.binding.image.digest
-        quiet_until = self._ended_at + self._give_up_time()
+        quiet_until = self._ended_at + give_up_time(self.binding)
         self.binding = binding
         if changed and quiet_until > now and isinstance(self.state, Idle | Gather | Gap):
             self._move(Event.CHANGED, Quiet(), quiet_until)
@@ -224,13 +216,13 @@ class Session:
     def _begin(self, event: Event, openers: dict[str, Endpoint], now: float) -> Effects:
         """Start a pass with the first opener as master: its own copy of DATA 1 leaves before that of the group."""
         address, master = next(iter(openers.items()))
-        trip = RoundTrip(cap=self._patience())
+        trip = RoundTrip(cap=patience(self.binding))
         run = Pass(self.binding, master, now, trip, (self._waiting | openers.keys()) - {address})
         self._waiting = set()
         self._totals.passes += 1
         state = First(run, master, now)
         self._move(event, state, 0.0)
-        self.deadline = self._first_deadline(state)
+        self.deadline = first_deadline(self.binding, state)
         if ServerAction.WAIT_FOR_ACK_1 in self.binding.without:
             pacer = Pacer(interval_after(None), now)
             self._move(Event.MASTER_LOST, Paced(run, 1, pacer, inf), pacer.deadline)
@@ -242,10 +234,10 @@ class Session:
         state.sent_at = now
         state.clean = False
         if isinstance(state, First):
-            self.deadline = self._first_deadline(state)
+            self.deadline = first_deadline(self.binding, state)
         else:
             state.heard_at = now
-            self.deadline = self._silence_deadline(state)
+            self.deadline = silence_deadline(self.binding, state)
         return (state.run.to_client(source, state.block), state.run.again(state.block))
 
     def _ignore(self, source: Endpoint, detail: str) -> Effects:
@@ -294,11 +286,11 @@ class Session:
     def _send_again(self, state: Lockstep, now: float) -> Effects:
         state.sent_at = now
         state.clean = False
-        self.deadline = self._silence_deadline(state)
+        self.deadline = silence_deadline(self.binding, state)
         return (state.run.again(state.block),)
 
     def _first_unanswered(self, state: First, now: float) -> Effects:
-        if self._may_go_on_without_first_ack(state):
+        if may_go_on_without_first_ack(self.binding, state):
             return self._lose_master(state, "silent", now)
         report = self._account(state, ReportKind.PASS_ENDED, "unanswered", now)
         self._move(Event.EXPIRED, Idle(), inf)
@@ -310,7 +302,7 @@ class Session:
         self._totals.masters_lost += 1
         if block > 2:
             self._unheard.heard(state.master.address)
-        elif isinstance(state, Lockstep) and why == "silent" and block < run.blocks and not self._serves_ipxe_only():
+        elif self._was_never_heard(state, why):
             self._unheard.failed(state.master.address, now, self.binding.seconds + 0.1)
         lost = Report(
             ReportKind.MASTER_LOST,
@@ -350,12 +342,12 @@ class Session:
         report = self._account(state, ReportKind.PASS_ENDED, outcome, now)
         self._move(Event.FINISHED, Gap(), now + GAP)
         if state.run.binding.image.digest != self.binding.image.digest:
-            self._move(Event.CHANGED, Quiet(), now + self._give_up_time())
+            self._move(Event.CHANGED, Quiet(), now + give_up_time(self.binding))
         return (report,)
 
     def _leave_alone(self, state: First | Paced, now: float) -> Effects:
         report = self._account(state, ReportKind.PASS_ENDED, "deserted", now)
-        self._move(Event.DESERTED, Quiet(), now + self._give_up_time())
+        self._move(Event.DESERTED, Quiet(), now + give_up_time(self.binding))
         return (report,)
 
     def _account(self, state: First | Lockstep | Paced, kind: ReportKind, outcome: str, now: float) -> Report:
@@ -373,25 +365,7 @@ class Session:
         self.deadline = deadline
         self.master = state.master if isinstance(state, First | Lockstep) else None
 
-    def _serves_ipxe_only(self) -> bool:
-        return self.binding.socket == Service.MTFTP_IPXE
-
-    def _patience(self) -> float:
-        return IPXE_PATIENCE if self._serves_ipxe_only() else min(self.binding.seconds / 2, LONGEST_PATIENCE)
-
-    def _give_up_time(self) -> float:
-        return self.binding.seconds + QUIET
-
-    def _may_go_on_without_first_ack(self, state: First) -> bool:
-        """Only iPXE can be sent block 2 while it may hold no more than the unicast copy of block 1 (rule 2)."""
-        return self._serves_ipxe_only() and bool(state.run.waiting)
-
-    def _first_deadline(self, state: First) -> float:
-        return state.sent_at + (self._patience() if self._may_go_on_without_first_ack(state) else self._give_up_time())
-
-    def _silence_deadline(self, state: Lockstep) -> float:
-        """Return when to repeat the block, or when to give the master up once that has been done often enough."""
-        timeout = state.run.trip.timeout
-        if state.repeats < MAX_REPEATS:
-            return state.sent_at + timeout(state.repeats)
-        return max(state.heard_at + self._patience(), state.sent_at + timeout())
+    def _was_never_heard(self, state: First | Lockstep, why: str) -> bool:
+        """Return whether a master fell silent when DATA came to it by the group alone; iPXE has another way out."""
+        is_early = isinstance(state, Lockstep) and state.block < state.run.blocks
+        return is_early and why == "silent" and not serves_ipxe_only(self.binding)

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from mtftpd.core.effects import DropReason, ReportKind, SendRun, Service
-from mtftpd.core.mtftp import ECHO_AFTER, GAP, GATHER, IPXE_PATIENCE, QUIET
 from mtftpd.core.mtftp_states import TABLE, Event, Gap, Idle, Quiet
+from mtftpd.core.mtftp_timing import ECHO_AFTER, GAP, GATHER, IPXE_PATIENCE, QUIET
 from mtftpd.wire.datagram import Endpoint
 from tests.core.mtftp_lab import (
     GROUP,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtftpd.core.effects import Drop, DropReason, Report, ReportKind, Send, SendRun, Service
-from mtftpd.core.mtftp import GATHER, QUIET
+from mtftpd.core.mtftp_timing import GATHER, QUIET
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.tftp import Ack, Data, Error, OptionAck, Request, build, parse_untrusted
 from tests.core.mtftp_lab import (

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from mtftpd.core import option_codes as code
+from mtftpd.core.arp import ArpEntries
 from mtftpd.core.boot_plan import Planner
 from mtftpd.core.clients import Client, recognise
 from mtftpd.core.delivery import reachable
@@ -28,6 +29,8 @@ from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import BOOTREQUEST, MessageType
 from mtftpd.wire.datagram import Datagram, HardwareAddress
+
+_GIVEN_BACK = frozenset((ReportKind.DHCP_RELEASED, ReportKind.DHCP_DECLINED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class _Servers:
 
 
 class DhcpService:
-    """DHCP and PXE of one server; ``fallback`` knows for whom multicast does not work.
+    """DHCP and PXE of one server; ``fallback`` knows for whom multicast does not work, ``arp`` who has which address.
 
     Raises `BadConfig` when the configuration cannot be put on the wire.  ``leases`` are those of an earlier run, their
     times on the clock of this one.
@@ -67,6 +70,7 @@ class DhcpService:
         fallback: FallbackWatch | None = None,
     ) -> None:
         self._fallback = fallback or FallbackWatch(FallbackMemory(), settings.multicast.seconds)
+        self.arp = ArpEntries()
         self._files = OfferedFiles()
         self._servers = self._configure(settings, catalogue, groups, leases)
         self._received = 0
@@ -80,6 +84,8 @@ class DhcpService:
         for effect in effects:
             if isinstance(effect, Report):
                 self._reports[effect.kind] += 1
+                if effect.kind in _GIVEN_BACK:
+                    self.arp.gone(effect.address)
             elif isinstance(effect, Drop):
                 self._drops[effect.reason] += 1
         return (*self._saves(), *effects)
@@ -129,7 +135,7 @@ class DhcpService:
         table = LeaseTable(pool, leases)
         planner = Planner(settings, catalogue, groups)
         replies = Replies(settings, pool.network if pool is not None else None)
-        outbox = Outbox(settings, self._files)
+        outbox = Outbox(settings, self._files, self.arp)
         if settings.mode is Mode.DHCP:
             answer = AddressServer(settings, table, planner, replies, outbox).handle
         else:

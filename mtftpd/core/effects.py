@@ -109,6 +109,25 @@ class SaveLease(NamedTuple):
     awaited: bool
 
 
+class StuffArp(NamedTuple):
+    """Have the kernel reach ``address`` on the link at ``hardware`` (Ethernet) without ever asking for it.
+
+    It holds until `DropArp`, and is repeated to be put right.  Where ``given`` is False the client itself says that
+    the address is its own, and an entry that the kernel knows to be right is left alone.  Whoever cannot do it goes
+    on without: it is no part of any protocol.
+    """
+
+    address: str
+    hardware: HardwareAddress
+    given: bool
+
+
+class DropArp(NamedTuple):
+    """Leave ``address`` to the kernel again."""
+
+    address: str
+
+
 class DropReason(Enum):
     """Why a packet got no answer.  The value is the identifier in logs and metrics."""
 
@@ -212,5 +231,7 @@ class Report(NamedTuple):
     sender: Sender | None = None
 
 
-Effect = Send | SendRun | OpenTransfer | CloseTransfer | Lookup | Release | SaveLease | Drop | Report
+Effect = (
+    Send | SendRun | OpenTransfer | CloseTransfer | Lookup | Release | SaveLease | StuffArp | DropArp | Drop | Report
+)
 Effects = tuple[Effect, ...]

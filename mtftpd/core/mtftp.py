@@ -51,17 +51,14 @@ class Session:
 
     def sends(self, image: Image) -> bool:
         """Return whether this very file is being sent, or about to be."""
-        state = self.state
-        if isinstance(state, First | Lockstep | Paced):
-            return state.run.binding.image.key == image.key
-        return isinstance(state, Gather) and self.binding.image.key == image.key
+        run = self._run
+        binding = self.binding if run is None else run.binding
+        return binding.image.key == image.key and (run is not None or isinstance(self.state, Gather))
 
     def images(self) -> frozenset[int]:
         """Return the keys of what is being sent and of what the next pass sends."""
-        state = self.state
-        bindings = [self.binding]
-        if isinstance(state, First | Lockstep | Paced):
-            bindings.append(state.run.binding)
+        run = self._run
+        bindings = (self.binding,) if run is None else (self.binding, run.binding)
         return frozenset(binding.image.key for binding in bindings)
 
     def counts_on(self, source: Endpoint) -> bool:
@@ -176,16 +173,19 @@ class Session:
             self._move(Event.ABORT, Idle(), inf)
         return ()
 
+    def is_wanted_by(self, address: str) -> bool:
+        """Return whether ``address`` is the master, or has opened this group in vain."""
+        waiting = self._run.waiting if self._run else self._waiting
+        return address in waiting or (self.master is not None and self.master.address == address)
+
     def fell_back(self, address: str) -> bool:
         """Take note that ``address`` fetches the image by unicast; return whether it had opened this group before.
 
         A master keeps its role: several clients may share one address, and one that has left falls silent anyway.
         """
-        state = self.state
-        waiting = state.run.waiting if isinstance(state, First | Lockstep | Paced) else self._waiting
-        if address not in waiting and (self.master is None or self.master.address != address):
+        if not self.is_wanted_by(address):
             return False
-        waiting.discard(address)
+        (self._run.waiting if self._run else self._waiting).discard(address)
         self._totals.fallbacks += 1
         return True
 
@@ -199,8 +199,7 @@ class Session:
 
     def statistics(self) -> GroupStatistics:
         """Return a snapshot."""
-        state = self.state
-        run = state.run if isinstance(state, First | Lockstep | Paced) else None
+        state, run = self.state, self._run
         return GroupStatistics(
             image=self.binding.image.name,
             group=str(self.binding.group),
@@ -212,6 +211,10 @@ class Session:
             waiting=len(run.waiting if run else self._waiting),
             started=run.started if run else 0.0,
         )
+
+    @property
+    def _run(self) -> Pass | None:
+        return self.state.run if isinstance(self.state, First | Lockstep | Paced) else None
 
     def _begin(self, event: Event, openers: dict[str, Endpoint], now: float) -> Effects:
         """Start a pass with the first opener as master: its own copy of DATA 1 leaves before that of the group."""

@@ -109,6 +109,10 @@ class MtftpService:
                 effects += session.abort("stopped by the operator", now) + self._settle(session, now)
         return effects
 
+    def is_fetching(self, address: str) -> bool:
+        """Return whether this address is master of a pass, or opened a group and was not served yet."""
+        return any(session.is_wanted_by(address) for session in self._all())
+
     def fetched_by_unicast(self, address: str, name: str) -> Effects:
         """Take note that a client has begun to fetch ``name`` (normalised) from port 69: perhaps it gave up here."""
         effects: Effects = ()

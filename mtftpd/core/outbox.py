@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from mtftpd.core import option_codes as code
+from mtftpd.core.arp import ArpEntries
 from mtftpd.core.boot_plan import BootPlan
 from mtftpd.core.clients import Client, ClientKind
 from mtftpd.core.delivery import Delivery, Route, reachable
@@ -18,6 +20,8 @@ from mtftpd.wire.datagram import Datagram
 
 _IDENTIFIER_OCTETS = 17
 """Option 97 is a type and a UUID (RFC 4578 section 2.3); what is longer is cut, since it is remembered."""
+_FINAL = frozenset((ReportKind.DHCP_ACKED, ReportKind.BOOTP_ANSWERED, ReportKind.PXE_ANSWERED))
+"""Replies after which the client begins to fetch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,13 @@ class Call:
 
 
 class Outbox:
-    """Turns replies into effects, and remembers which boot file went to which address."""
+    """Turns replies into effects, and remembers which boot file went to which address, and who has it."""
 
-    def __init__(self, settings: Settings, files: OfferedFiles) -> None:
+    def __init__(self, settings: Settings, files: OfferedFiles, arp: ArpEntries) -> None:
         self._settings = settings
         self._files = files
         self._left_out = LeftOut(settings)
+        self._arp = arp
 
     def send(
         self, call: Call, reply: DhcpMessage, route: Route, kind: ReportKind, plan: BootPlan | None = None
@@ -76,9 +81,24 @@ class Outbox:
         address = str(reply.yiaddr) if int(reply.yiaddr) else route.address
         if plan is not None and plan.name and address:
             self._files.tell(address, plan.name)
+        if kind in _FINAL and address:
+            self._note(call, address, is_given=bool(int(reply.yiaddr)))
         detail = _detail(call.client, route, plan, groups=self._settings.multicast.base is not None)
         send = Send(call.datagram.socket, route.destination, data, route.hardware)
         return send, Report(kind, address, call.client.hardware, detail, call.sender)
+
+    def _note(self, call: Call, address: str, *, is_given: bool) -> None:
+        """Tell who must be reached without ARP from now on, and who answers it."""
+        client = call.client
+        if not client.boots:
+            self._arp.booted(address, call.now)
+        elif (
+            client.is_ethernet
+            and not client.is_relayed
+            and IPv4Address(address) in self._settings.link.network
+            and (is_given or address == str(call.request.ciaddr) == call.datagram.source.address)
+        ):
+            self._arp.granted(address, client.hardware, is_given, call.now)
 
 
 def _detail(client: Client, route: Route, plan: BootPlan | None, *, groups: bool) -> tuple[tuple[str, str | int], ...]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from mtftpd.core.arp import ArpStatistics
 from mtftpd.core.dhcp_service import DhcpService, DhcpStatistics
 from mtftpd.core.effects import Effects, Report, ReportKind, SendRun, Service
 from mtftpd.core.fallback import FallbackMemory, Mark
@@ -35,6 +36,7 @@ class Statistics:
     mtftp: MtftpStatistics
     tftp: TftpStatistics
     nodes: NodesStatistics
+    arp: ArpStatistics
 
 
 class BootService:
@@ -57,12 +59,13 @@ class BootService:
         self.groups = Groups(settings, catalogue, known or {})
         self.fallback = FallbackWatch(FallbackMemory(marks), settings.multicast.seconds)
         self._dhcp = DhcpService(settings, catalogue, self.groups, leases, self.fallback)
+        self._arp = self._dhcp.arp
         self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered)
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered)
         self.nodes = NodeWatch(settings, catalogue)
         self._receivers: dict[int, Callable[[Datagram, float], Effects]] = {
-            Service.DHCP: self._dhcp.receive,
-            Service.PXE: self._dhcp.receive,
+            Service.DHCP: self._receive_dhcp,
+            Service.PXE: self._receive_dhcp,
             Service.TFTP: self._receive_request,
             Service.MTFTP: self._mtftp.receive,
             Service.MTFTP_IPXE: self._mtftp.receive,
@@ -79,15 +82,25 @@ class BootService:
 
     def looked_up(self, request: int, image: Image | None, now: float) -> Effects:
         """Take the answer to a `Lookup`: the opened image, or None when there is no such regular file."""
-        return self.nodes.learn(None, self._tftp.looked_up(request, image, now), now)
+        return self.nodes.learn(None, self._requested(self._tftp.looked_up(request, image, now), now), now)
+
+    def _receive_dhcp(self, datagram: Datagram, now: float) -> Effects:
+        # Lease and ACK first, for the shell lets them wait for the disk together with what comes behind them.
+        return self._dhcp.receive(datagram, now) + self._arp.take()
+
+    def _is_busy(self, address: str) -> bool:
+        return self._tftp.is_fetching(address) or self._mtftp.is_fetching(address)
 
     def _receive_request(self, datagram: Datagram, now: float) -> Effects:
-        """Take what arrives at port 69, where clients turn to that have given up waiting for their group."""
-        effects = self._tftp.receive(datagram, now)
+        return self._requested(self._tftp.receive(datagram, now), now)
+
+    def _requested(self, effects: Effects, now: float) -> Effects:
+        """Tell the others who has begun to fetch from port 69, where clients turn to that gave up their group."""
         for effect in effects:
             if isinstance(effect, Report) and effect.kind is ReportKind.TFTP_STARTED:
+                self._arp.asked(effect.address, now)
                 effects += self._mtftp.fetched_by_unicast(effect.address, str(dict(effect.detail)["file"]))
-        return effects
+        return self._arp.take() + effects
 
     def next_deadline(self) -> float | None:
         """Return when `tick` must be called next, or None while nothing is waited for."""
@@ -97,13 +110,14 @@ class BootService:
             self._dhcp.next_deadline(),
             self.nodes.next_deadline(),
             self.fallback.next_deadline(),
+            self._arp.next_deadline(),
         )
         return min((when for when in deadlines if when is not None), default=None)
 
     def tick(self, now: float) -> Effects:
         """Do what is due at ``now``; calling it early does nothing."""
         effects = (*self._dhcp.tick(now), *self._mtftp.tick(now), *self._tftp.tick(now))
-        effects = self.fallback.learn(effects, now) + self.fallback.tick(now)
+        effects = self.fallback.learn(effects, now) + self.fallback.tick(now) + self._arp.tick(now, self._is_busy)
         return (*(self.nodes.learn(None, effects, now) if effects else ()), *self.nodes.tick(now))
 
     def image_changed(self, image: Image, now: float) -> Effects:
@@ -123,7 +137,10 @@ class BootService:
     def release(self, address: IPv4Address, now: float) -> Effects:
         """Let go of the lease of ``address``; () when nobody has it."""
         effects = self._dhcp.release(address, now)
-        return self.nodes.learn(None, effects, now) if effects else ()
+        if not effects:
+            return ()
+        self._arp.gone(str(address))
+        return self.nodes.learn(None, effects + self._arp.take(), now)
 
     def images_in_use(self) -> frozenset[int]:
         """Return the keys of the images that may still be read: those of the catalogue, and what runs on with others.
@@ -154,5 +171,9 @@ class BootService:
     def statistics(self) -> Statistics:
         """Return a snapshot that shares nothing with the running server."""
         return Statistics(
-            self._dhcp.statistics(), self._mtftp.statistics(), self._tftp.statistics(), self.nodes.statistics()
+            self._dhcp.statistics(),
+            self._mtftp.statistics(),
+            self._tftp.statistics(),
+            self.nodes.statistics(),
+            self._arp.statistics(),
         )

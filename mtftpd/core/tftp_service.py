@@ -130,6 +130,10 @@ class TftpService:
         """Return the keys of the images of all transfers that have not ended."""
         return frozenset(transfer.image.key for transfer in self._register.running())
 
+    def is_fetching(self, address: str) -> bool:
+        """Return whether a transfer of this address has not ended."""
+        return self._register.newest_of_address(address) is not None
+
     def reconfigure(self, settings: Settings, catalogue: Catalogue, now: float) -> Effects:
         """Serve new requests from ``catalogue``; transfers go on with the image that they started with."""
         self._configure(settings, catalogue)

@@ -15,6 +15,7 @@ from mtftpd.core.effects import (
     FIRST_TRANSFER,
     CloseTransfer,
     Drop,
+    DropArp,
     Effects,
     Lookup,
     OpenTransfer,
@@ -24,6 +25,7 @@ from mtftpd.core.effects import (
     Send,
     SendRun,
     Service,
+    StuffArp,
 )
 from mtftpd.sim.clock import Clock, Timer
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
@@ -88,6 +90,8 @@ class Server:
             Lookup: self._look_up,
             Release: self._nothing,
             SaveLease: self._nothing,
+            StuffArp: self._nothing,
+            DropArp: self._nothing,
             Drop: self._count_drop,
             Report: self._count_report,
         }
@@ -168,8 +172,8 @@ class Server:
         """Answer that there is no other file than the image."""
         self._perform(self._service.looked_up(lookup.request, None, self._clock.now))
 
-    def _nothing(self, effect: Release | SaveLease) -> None:
-        """Do nothing: the image stays open, and nobody starts again to need a lease from a disk."""
+    def _nothing(self, effect: Release | SaveLease | StuffArp | DropArp) -> None:
+        """Do nothing: the image stays open, nobody starts again, and this network finds everybody without ARP."""
 
     def _count_drop(self, drop: Drop) -> None:
         self.drops[drop.reason.value] += 1

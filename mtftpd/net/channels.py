@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
+from socket import MSG_CONFIRM
 from typing import Final
 
 from mtftpd.core.effects import SendRun, Service
@@ -102,6 +103,32 @@ class TransferChannel(Channel):
             self.socket.send(data)
         else:
             self.strangers.send(data, destination)
+
+
+class ConfirmingChannel(TransferChannel):
+    """One that tells the kernel, with what answers a packet, that the client's link-layer address is still right.
+
+    That keeps a neighbour entry alive whose client answers no ARP (quirk Q63), and needs no capability (MSG_CONFIRM).
+    A repetition that no packet asked for proves nothing, and does not say so.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, number: int, opened: socket.socket, link: Link, strangers: StrangersChannel) -> None:
+        super().__init__(number, opened, link, strangers)
+        self.send_to_peer = self._send_and_confirm
+
+    def receive(self) -> Datagram | None:
+        """Return the next datagram, see `Channel.receive`."""
+        datagram = super().receive()
+        if datagram is not None:
+            self.burster.flags = MSG_CONFIRM
+        return datagram
+
+    def _send_and_confirm(self, data: bytes | memoryview) -> None:
+        burster = self.burster
+        self.socket.send(data, burster.flags)
+        burster.flags = 0
 
 
 class StrangersChannel(Channel):
@@ -264,15 +291,19 @@ class Channels:
         self.by_descriptor[channel.socket.fileno()] = channel
         self.epoll.register(channel.socket.fileno(), select.EPOLLIN)
 
-    def open_transfer(self, number: int, peer: Endpoint) -> bool:
-        """Open the sockets of a transfer; False when there is no descriptor or port left."""
+    def open_transfer(self, number: int, peer: Endpoint, *, confirms: bool = False) -> bool:
+        """Open the sockets of a transfer; False when there is no descriptor or port left.
+
+        One that ``confirms`` keeps the kernel's neighbour entry of ``peer`` alive, see `ConfirmingChannel`.
+        """
         try:
             connected, others = sockets.open_transfer(self.link, peer)
         except OSError:
             return False
         strangers = StrangersChannel(number, others, self.link)
         self._watch(strangers)
-        self._watch(TransferChannel(number, connected, self.link, strangers))
+        kind = ConfirmingChannel if confirms else TransferChannel
+        self._watch(kind(number, connected, self.link, strangers))
         return True
 
     def close_transfer(self, number: int) -> None:

@@ -27,7 +27,8 @@ HUP reloads the configuration, USR1 logs the state."""
 def command(config: Path | None, **given: Any) -> int:
     """Serve DHCP, PXE, MTFTP and TFTP on one interface until told to stop.
 
-    Needs the right to bind the ports 67, 69 and 4011 (root, or CAP_NET_BIND_SERVICE).
+    Needs the right to bind the ports 67, 69 and 4011 (root, or CAP_NET_BIND_SERVICE).  CAP_NET_RAW saves broadcasts,
+    and with CAP_NET_ADMIN and --state clients are found that answer no ARP.
     """
     from mtftpd.daemon.serve import serve
 

@@ -118,8 +118,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("metrics", values.listen, "ADDRESS:PORT", "Serve counters for Prometheus at /metrics of this address."),
         Option("capture", values.path, "FILE", "Write every packet received and sent to this pcapng file."),
         Option("state", values.path, "DIR",
-               "Folder for what outlives the server: leases, and which group belongs to which file content. Default: "
-               "$STATE_DIRECTORY."),
+               "Folder for what outlives the server: leases, which group belongs to which file content, and which "
+               "neighbour (ARP) entries were set. Default: $STATE_DIRECTORY."),
         Option("log-format", values.log_format, "text|json", "Form of log lines on standard error.", "text"),
     ),
 }  # fmt: skip

@@ -16,6 +16,7 @@ from mtftpd.core.effects import (
     FIRST_TRANSFER,
     CloseTransfer,
     Drop,
+    DropArp,
     Effects,
     Lookup,
     OpenTransfer,
@@ -24,8 +25,10 @@ from mtftpd.core.effects import (
     SaveLease,
     Send,
     SendRun,
+    StuffArp,
 )
 from mtftpd.core.images import Image
+from mtftpd.daemon.neighbours import Neighbours
 from mtftpd.net.capture import Capture
 from mtftpd.net.channels import Channel, Channels
 from mtftpd.net.frames import HEADER, Frames
@@ -89,6 +92,7 @@ class Outlets:
     channels: Channels
     link_layer: LinkLayer
     capture: Capture | None = None
+    neighbours: Neighbours | None = None
 
 
 class Performer:
@@ -111,6 +115,8 @@ class Performer:
             Lookup: self._look_up,
             Release: self._release,
             SaveLease: _keep_in_memory,
+            StuffArp: self._neighbour,
+            DropArp: self._neighbour,
             Drop: self._drop,
             Report: sink.report,
         }
@@ -223,7 +229,9 @@ class Performer:
             self._tap.datagram(channel.local, destination, send.data)
 
     def _open_transfer(self, effect: OpenTransfer) -> None:
-        if not self._channels.open_transfer(effect.socket, effect.peer):
+        neighbours = self._outlets.neighbours
+        confirms = neighbours is None or not neighbours.covers(effect.peer.address)
+        if not self._channels.open_transfer(effect.socket, effect.peer, confirms=confirms):
             self.sent.no_socket += 1
 
     def _close_transfer(self, effect: CloseTransfer) -> None:
@@ -236,6 +244,10 @@ class Performer:
     def _release(self, release: Release) -> None:
         if self._store.release(release.image):
             self._frames.forget(release.image)
+
+    def _neighbour(self, effect: StuffArp | DropArp) -> None:
+        if self._outlets.neighbours is not None:
+            self._outlets.neighbours.want(effect)
 
     def _drop(self, drop: Drop) -> None:
         self.sent.drops[drop.reason.value] += 1

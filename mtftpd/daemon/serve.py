@@ -21,6 +21,7 @@ from mtftpd.daemon.hooks import Hooks
 from mtftpd.daemon.journal import LOGGER, Journal, say
 from mtftpd.daemon.loop import Pump
 from mtftpd.daemon.metrics import Metrics
+from mtftpd.daemon.neighbours import Neighbours, open_neighbours
 from mtftpd.daemon.performer import Outlets
 from mtftpd.daemon.reload import Parts, Reloader, tell_warnings
 from mtftpd.daemon.server import Machinery, Server, Task
@@ -70,6 +71,8 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
     traces.use_tap = pump.use_tap
     status = Status(service, pump, log, state, traces)
     tasks: list[Task] = [each.run for each in listeners]
+    if outlets.neighbours is not None:
+        tasks.append(outlets.neighbours.run)
     if config.metrics is not None:
         metrics = Metrics(config.metrics, status.totals)
         open_things.callback(metrics.close)
@@ -112,4 +115,18 @@ def _open_outlets(config: Config, assembly: Assembly, open_things: ExitStack) ->
     capture = Capture(config.capture, link) if config.capture is not None else None
     if capture is not None:
         open_things.callback(capture.close)
-    return Outlets(channels, link_layer, capture)
+    # After the ports, so that a second server does not sweep the entries of the one that has them.
+    neighbours = _open_neighbours(config, link)
+    if neighbours is not None:
+        open_things.callback(neighbours.close)
+    return Outlets(channels, link_layer, capture, neighbours)
+
+
+def _open_neighbours(config: Config, link: Link) -> Neighbours | None:
+    opened = open_neighbours(config.state, link.name)
+    if isinstance(opened, Neighbours):
+        return opened
+    if config.mode is not Mode.TFTP:
+        text = f"no neighbour entries are set for clients that answer no ARP: {opened}"
+        say(logging.INFO, "no-neighbour-entries", text=text)
+    return None

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(segment: Segment, *options: str | Path) -> Iterator[Server]:
-    """Run ``mtftpd serve`` with these options until the block ends; it is ready when the block begins."""
+def serving(segment: Segment, *options: str | Path, prefix: Sequence[str] = ()) -> Iterator[Server]:
+    """Run ``mtftpd serve`` with these options until the block ends; it is ready when the block begins.
+
+    ``prefix`` is a command that runs the rest of its arguments, such as one that gives up rights.
+    """
     with tempfile.TemporaryDirectory(prefix="mtftpd-lab-") as folder:
         control, log = Path(folder, "control.sock"), Path(folder, "log")
         notify = Path(folder, "notify")
@@ -68,7 +71,7 @@ def serving(segment: Segment, *options: str | Path) -> Iterator[Server]:
             ready.bind(str(notify))
             ready.settimeout(READY_SECONDS)
             process = segment.start(
-                segment.server, sys.executable, "-m", "mtftpd", "serve", "--interface", "eth0", "--log-format",
+                segment.server, *prefix, sys.executable, "-m", "mtftpd", "serve", "--interface", "eth0", "--log-format",
                 "json", "--control", control, "--state", Path(folder, "state"), *options,
                 stderr=errors, stdout=errors, env={**os.environ, "NOTIFY_SOCKET": str(notify)},
             )  # fmt: skip

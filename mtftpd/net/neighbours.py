@@ -32,6 +32,7 @@ _NAME_SIZE: Final = 16
 _REQUEST_SIZE: Final = 40
 """``struct ifreq`` (netdevice(7)): a name, then a union."""
 _NO_SUCH_LINK: Final = (1 << 31) - 1
+_EVERYBODY: Final = IPv4Address("255.255.255.255")
 _SET_BY_SOMEBODY: Final = NeighbourState.PERMANENT | NeighbourState.NOARP
 _FOUND_RIGHT: Final = NeighbourState.REACHABLE | NeighbourState.DELAY | NeighbourState.PROBE
 _SECONDS: Final = 5.0
@@ -75,7 +76,12 @@ class NeighbourTable:
         return ""
 
     def put(self, address: IPv4Address, hardware: bytes) -> None:
-        """Set a permanent entry in the place of any other one.  Raises OSError."""
+        """Set a permanent entry in the place of any other one.  Raises OSError, also for what is no station's address.
+
+        The kernel would take 0.0.0.0, which on loopback is the key of everybody's entry.
+        """
+        if address.is_unspecified or address.is_loopback or address.is_multicast or address == _EVERYBODY:
+            raise OSError(errno.EINVAL, f"{address} is no station of a link")
         wanted = Neighbour(self._index, address, hardware, NeighbourState.PERMANENT)
         self._request(MessageType.NEWNEIGH, wanted, Flag.CREATE | Flag.REPLACE)
 

@@ -1,16 +1,14 @@
-"""A client that answers no ARP at all: it gets every packet, and nothing of it is left behind.
-
-The kernel of the server is told to doubt its neighbours after a second instead of half a minute, so that what it
-would do to a download of ten minutes happens within `SECONDS`.
-"""
+"""A client that answers no ARP at all: it gets every packet, and nothing of it is left behind."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import signal
+import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,9 @@ import pytest
 
 from tests.interop.conftest import write_image
 from tools.lab.segment import Segment
-from tools.lab.server import Server, serving
+from tools.lab.server import serving
 
-SECONDS = float(os.environ.get("MTFTPD_ARP_SECONDS", "12"))
-"""How long the download takes.  With more than a minute the times of the kernel are left as they are: 600 is the test
-of ten minutes."""
+LONG_SECONDS, LONG_PACE = 600.0, 1.0
 HASTY = {
     "base_reachable_time_ms": 1000,
     "delay_first_probe_time": 1,
@@ -31,6 +27,10 @@ HASTY = {
     "retrans_time_ms": 250,
     "ucast_solicit": 2,
 }
+"""The kernel of the server doubts its neighbours after a second instead of half a minute, and gives up after two."""
+LOOK_SECONDS = 20.0
+"""Between two looks at what the kernel believes, less than it needs to go from one state to the next and back."""
+PATIENCE = 120.0
 FIRST = "10.77.100.1"
 ONLY_PORTS = (
     "setpriv", "--bounding-set", "-all,+net_bind_service", "--inh-caps", "-all", "--ambient-caps", "-all", "--",
@@ -44,16 +44,118 @@ for number in range(int(float(sys.argv[2]) * 10)):
 """
 
 
+@dataclass
+class Boot:
+    """A deaf ROM that fetches from a server, and what is known of its packets."""
+
+    segment: Segment
+    rom: subprocess.Popen[bytes]
+
+    def is_running(self, seconds: float) -> bool:
+        """Return whether it still runs after so many seconds."""
+        try:
+            self.rom.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
+    def believed(self) -> set[str]:
+        """Return what the server's kernel thinks of the client's address."""
+        listed = json.loads(self.segment.run(self.segment.server, "ip", "-json", "neigh", "show", FIRST) or "[]")
+        return {state for entry in listed for state in entry["state"]}
+
+    def end(self) -> dict[str, Any]:
+        """Wait for its end, and until all that left the server has arrived; return what it says."""
+        told, _ = self.rom.communicate(timeout=PATIENCE)
+        assert self.rom.returncode == 0
+        result: dict[str, Any] = json.loads(told)
+        deadline = time.monotonic() + PATIENCE
+        while (left := sent(self.segment)) != (came := arrived(self.segment)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert left == came >= result["highest"]
+        return result
+
+
+@contextlib.contextmanager
+def booting(segment: Segment, root: Path, prefix: Sequence[str] = (), *, seconds: float, pace: float) -> Iterator[Boot]:
+    """Serve a file that takes longer than ``seconds`` to a deaf ROM, and count what is sent to it."""
+    write_image(root / "image", 512 * int(seconds / pace + 10))
+    count(segment)
+    with serving(segment, *options(root), prefix=prefix) as server:
+        command = (sys.executable, "-m", "tools.lab.deaf_rom", "image", str(seconds), str(pace))
+        yield Boot(segment, segment.start(segment.client(1), *command, stdout=subprocess.PIPE))
+        missing = [event["text"] for event in server.events() if event["event"] == "no-neighbour-entries"]
+        assert [("CAP_NET_ADMIN is missing" in reason) for reason in missing] == [True] * bool(prefix)
+
+
+def test_a_deaf_rom_gets_every_packet(root: Path) -> None:
+    with Segment("arp", clients=1, addressed=False) as segment:
+        doubt_neighbours(segment)
+        with booting(segment, root, seconds=6, pace=0.1) as boot:
+            result = boot.end()
+            assert result["asked"] == 0
+            assert permanent(segment) == {FIRST: hardware(segment)}
+        assert permanent(segment) == {}
+
+
+@pytest.mark.long
+def test_a_deaf_rom_gets_every_packet_for_ten_minutes(root: Path) -> None:
+    """With the times of the kernel as they are; once with entries of ours, once with MSG_CONFIRM in their place."""
+    with (
+        Segment("arpl", clients=1, addressed=False) as one,
+        Segment("arpm", clients=1, addressed=False) as two,
+        booting(one, root, seconds=LONG_SECONDS, pace=LONG_PACE) as helped,
+        booting(two, root, ONLY_PORTS, seconds=LONG_SECONDS, pace=LONG_PACE) as confirmed,
+    ):
+        began = time.monotonic()
+        while helped.is_running(LOOK_SECONDS):
+            assert helped.believed() == {"PERMANENT"}
+            assert confirmed.believed() <= {"REACHABLE", "STALE", "DELAY"}
+        assert helped.end()["asked"] == 0
+        confirmed.end()
+        assert time.monotonic() - began >= LONG_SECONDS
+
+
+def test_without_help_the_kernel_loses_a_deaf_client(root: Path) -> None:
+    """What the tests above stand on: in this very network, packets to such a client get lost."""
+    with Segment("arpc", clients=1, addressed=False) as segment:
+        doubt_neighbours(segment)
+        with booting(segment, root, ONLY_PORTS, seconds=0.1, pace=0.1) as boot:
+            boot.end()
+        before = sent(segment), arrived(segment)
+        segment.run(segment.server, sys.executable, "-c", PLAIN_SENDER, FIRST, "6")
+        assert sent(segment) - before[0] == 60
+        assert arrived(segment) - before[1] < 45
+
+
+def test_what_a_killed_server_has_left_is_swept_and_nothing_else(root: Path, tmp_path: Path) -> None:
+    write_image(root / "image", 5120)
+    state = tmp_path / "state"
+    with Segment("arpk", clients=1, addressed=False) as segment:
+        ours, others = {FIRST: hardware(segment)}, {"10.77.100.77": "02:00:00:00:00:77", "10.77.100.3": ""}
+        others["10.77.100.3"] = ours[FIRST]
+        for address, station in others.items():
+            segment.run(segment.server, "ip", "neigh", "add", address, "lladdr", station, "dev", "eth0")
+        with serving(segment, *options(root, "--state", state)) as server:
+            segment.run(segment.client(1), sys.executable, "-m", "tools.lab.deaf_rom", "image", "0.1", "0.1")
+            assert permanent(segment) == ours | others
+            assert json.loads((state / "neighbours.json").read_text())["entries"] == ours
+            server.process.kill()
+            server.process.wait()
+        assert permanent(segment) == ours | others
+        with serving(segment, *options(root, "--state", state)) as server:
+            assert permanent(segment) == others
+            assert "neighbours-swept" in [event["event"] for event in server.events()]
+        assert json.loads((state / "neighbours.json").read_text())["entries"] == {}
+
+
+def options(root: Path, *more: str | Path) -> Sequence[str | Path]:
+    return ("--mode", "dhcp", "--range", f"{FIRST}-10.77.100.9", "--boot-file", "image", "--root", root, *more)
+
+
 def doubt_neighbours(segment: Segment) -> None:
-    if SECONDS <= 60:
-        for name, value in HASTY.items():
-            segment.run(segment.server, "sysctl", "-qw", f"net.ipv4.neigh.eth0.{name}={value}")
-
-
-def boot(segment: Segment, seconds: float) -> dict[str, Any]:
-    command = (sys.executable, "-m", "tools.lab.deaf_rom", "image", str(seconds))
-    result: dict[str, Any] = json.loads(segment.run(segment.client(1), *command, timeout=seconds + 60))
-    return result
+    for name, value in HASTY.items():
+        segment.run(segment.server, "sysctl", "-qw", f"net.ipv4.neigh.eth0.{name}={value}")
 
 
 def permanent(segment: Segment) -> dict[str, str]:
@@ -67,68 +169,23 @@ def hardware(segment: Segment) -> str:
     return str(found[0]["address"])
 
 
-def sent(server: Server) -> int:
-    """Return the DATA packets of the one transfer, repetitions included, once it has ended."""
-    tftp = server.ask("status")["tftp"]
-    assert not tftp["transfers"]
-    return int(tftp["blocks"] + tftp["retransmitted"])
+def count(segment: Segment) -> None:
+    """Count the datagrams that leave the server for the client before the neighbour table is asked, and arrive."""
+    for namespace, hook in ((segment.server, "output"), (segment.client(1), "prerouting")):
+        rules = f"add table ip lab; add chain ip lab seen {{ type filter hook {hook} priority 0; }}"
+        segment.run(namespace, "nft", f"{rules}; add rule ip lab seen ip daddr {FIRST} udp sport >= 1024 counter")
 
 
-def options(root: Path, *more: str | Path) -> Sequence[str | Path]:
-    return ("--mode", "dhcp", "--range", f"{FIRST}-10.77.100.9", "--boot-file", "image", "--root", root, *more)
+def sent(segment: Segment) -> int:
+    return _counted(segment, segment.server)
 
 
-@pytest.mark.parametrize(("prefix", "is_set"), [((), True), (ONLY_PORTS, False)], ids=["entries", "MSG_CONFIRM"])
-def test_a_deaf_rom_gets_every_packet(root: Path, prefix: Sequence[str], is_set: bool) -> None:
-    write_image(root / "image", 512 * int(SECONDS * 20))
-    with Segment("arp", clients=1, addressed=False) as segment:
-        doubt_neighbours(segment)
-        with serving(segment, *options(root), prefix=prefix) as server:
-            result = boot(segment, SECONDS)
-            assert result["highest"] > SECONDS * 5, "it took long enough for every entry to expire"
-            assert result["received"] == sent(server)
-            assert result["asked"] == 0
-            assert permanent(segment) == ({FIRST: hardware(segment)} if is_set else {})
-            reasons = [event["text"] for event in server.events() if event["event"] == "no-neighbour-entries"]
-            assert [("CAP_NET_ADMIN is missing" in reason) for reason in reasons] == [True] * (not is_set)
-        assert permanent(segment) == {}
+def arrived(segment: Segment) -> int:
+    return _counted(segment, segment.client(1))
 
 
-def test_without_help_the_kernel_loses_a_deaf_client(root: Path) -> None:
-    """What the tests above stand on: in this very network, packets to such a client get lost."""
-    write_image(root / "image", 5120)
-    with Segment("arpc", clients=1, addressed=False) as segment:
-        doubt_neighbours(segment)
-        with serving(segment, *options(root), prefix=ONLY_PORTS):
-            boot(segment, 0.1)
-        before = delivered(segment)
-        segment.run(segment.server, sys.executable, "-c", PLAIN_SENDER, FIRST, "6")
-        assert delivered(segment) - before < 45
-
-
-def delivered(segment: Segment) -> int:
-    """Return how many datagrams to a port where nobody listens have reached the client."""
-    lines = segment.run(segment.client(1), "cat", "/proc/net/snmp").splitlines()
-    names, values = (line.split() for line in lines if line.startswith("Udp:"))
-    return int(values[names.index("NoPorts")])
-
-
-def test_what_a_killed_server_has_left_is_swept_and_nothing_else(root: Path, tmp_path: Path) -> None:
-    write_image(root / "image", 5120)
-    state = tmp_path / "state"
-    with Segment("arpk", clients=1, addressed=False) as segment:
-        ours, others = {FIRST: hardware(segment)}, {"10.77.100.77": "02:00:00:00:00:77", "10.77.100.3": ""}
-        others["10.77.100.3"] = ours[FIRST]
-        for address, station in others.items():
-            segment.run(segment.server, "ip", "neigh", "add", address, "lladdr", station, "dev", "eth0")
-        with serving(segment, *options(root, "--state", state)) as server:
-            boot(segment, 0.1)
-            assert permanent(segment) == ours | others
-            assert json.loads((state / "neighbours.json").read_text())["entries"] == ours
-            server.signal(signal.SIGKILL)
-            server.process.wait()
-        assert permanent(segment) == ours | others
-        with serving(segment, *options(root, "--state", state)) as server:
-            assert permanent(segment) == others
-            assert "neighbours-swept" in [event["event"] for event in server.events()]
-        assert json.loads((state / "neighbours.json").read_text())["entries"] == {}
+def _counted(segment: Segment, namespace: str) -> int:
+    listed = json.loads(segment.run(namespace, "nft", "--json", "list", "chain", "ip", "lab", "seen"))
+    (rule,) = [each["rule"] for each in listed["nftables"] if "rule" in each]
+    (packets,) = [each["counter"]["packets"] for each in rule["expr"] if "counter" in each]
+    return int(packets)

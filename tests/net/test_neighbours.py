@@ -101,6 +101,19 @@ def test_a_link_that_is_gone_is_an_error(table: NeighbourTable) -> None:
         table.put(A, ONE)
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255"])
+def test_what_is_no_station_has_no_entry(table: NeighbourTable, address: str) -> None:
+    with pytest.raises(OSError, match="no station"):
+        table.put(IPv4Address(address), ONE)
+    assert entries() == {}
+
+
+def test_asking_for_the_right_to_set_entries_sets_none(table: NeighbourTable) -> None:
+    ip("link", "set", "lo", "up")
+    NeighbourTable(socket.if_nametoindex("lo")).close()
+    assert ip("neigh", "show", "nud", "permanent") == ""
+
+
 def test_more_entries_than_the_kernel_would_learn(table: NeighbourTable) -> None:
     """gc_thresh3, 1,024 by default, does not count permanent ones."""
     addresses = [IPv4Address("10.9.0.2") + number for number in range(2000)]

@@ -1,10 +1,10 @@
 """A ROM that answers no ARP at all, as a program for a client's namespace: DHCP, then one slow download.
 
-    python -m tools.lab.deaf_rom FILE SECONDS
+    python -m tools.lab.deaf_rom FILE SECONDS PACE
 
-It boots like a PXE BIOS, fetches FILE acknowledging a block every `PACE` seconds, gives up after SECONDS and prints one
-JSON object: its address, the DATA packets that reached it, the highest block among them, and how often somebody asked
-for its link-layer address once it had begun to fetch.
+It boots like a PXE BIOS, fetches FILE acknowledging a block every PACE seconds, gives up after SECONDS and prints one
+JSON object: its address, the highest block that it got, and how often somebody asked for its link-layer address once
+it had begun to fetch.  Like a ROM it asks for that of the server once, and never again.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from mtftpd.wire import bootp, tftp
 from mtftpd.wire.bootp import DhcpMessage, MessageType
 from mtftpd.wire.options import Options
 
-PACE = 0.1
 INTERFACE = "eth0"
-PATIENCE = 5.0
+PATIENCE = 60.0
 ETH_P_ARP = 0x0806
 _CLASS = b"PXEClient:Arch:00000:UNDI:002001"
 _XID = 0x4D544654
@@ -31,17 +30,17 @@ _XID = 0x4D544654
 
 def main() -> None:
     """Boot and print what came of it."""
-    name, seconds = sys.argv[1], float(sys.argv[2])
+    name, seconds, pace = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
     for scope in ("all", INTERFACE):
         Path(f"/proc/sys/net/ipv4/conf/{scope}/arp_ignore").write_text("8\n")
     address, server = obtain_address()
-    subprocess.run(["ip", "addr", "add", f"{address}/16", "brd", "+", "dev", INTERFACE], check=True)
+    _ip("addr", "add", f"{address}/16", "brd", "+", "dev", INTERFACE)
     with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ARP)) as arp:
         arp.bind((INTERFACE, ETH_P_ARP))
         arp.setblocking(False)
-        received, highest = fetch(server, name.encode(), seconds)
+        highest = fetch(server, name.encode(), seconds, pace)
         asked = questions(arp, address)
-    print(json.dumps({"address": address, "received": received, "highest": highest, "asked": asked}))
+    print(json.dumps({"address": address, "highest": highest, "asked": asked}))
 
 
 def obtain_address() -> tuple[str, str]:
@@ -73,30 +72,39 @@ def _ask(opened: socket.socket, kind: MessageType, options: Mapping[int, bytes])
             return answer
 
 
-def fetch(server: str, name: bytes, seconds: float) -> tuple[int, int]:
-    """Download slowly; return the DATA packets received and the highest block."""
-    received = highest = 0
+def fetch(server: str, name: bytes, seconds: float, pace: float) -> int:
+    """Download slowly; return the highest block."""
+    highest = 0
     end = time.monotonic() + seconds
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
         opened.settimeout(PATIENCE)
         opened.sendto(tftp.build(tftp.Request(tftp.Opcode.RRQ, name)), (server, 69))
         while True:
-            try:
-                data, peer = opened.recvfrom(2048)
-            except TimeoutError:
-                return received, highest
+            data, peer = opened.recvfrom(2048)
             packet = tftp.parse_untrusted(data)
             if not isinstance(packet, tftp.Data):
                 raise SystemExit(f"not a DATA packet: {packet}")
-            received += 1
-            if packet.number == highest + 1:
-                highest += 1
-                time.sleep(PACE)
-                is_over = time.monotonic() >= end
-                last = tftp.Error(tftp.ErrorCode.NOT_DEFINED, "enough") if is_over else tftp.Ack(highest)
-                opened.sendto(tftp.build(last), peer)
-                if is_over:
-                    return received, highest
+            if packet.number != highest + 1:
+                continue
+            highest += 1
+            if highest == 1:
+                keep_hardware_address(server)
+            time.sleep(pace)
+            is_over = time.monotonic() >= end
+            last = tftp.Error(tftp.ErrorCode.NOT_DEFINED, "enough") if is_over else tftp.Ack(highest)
+            opened.sendto(tftp.build(last), peer)
+            if is_over:
+                return highest
+
+
+def keep_hardware_address(server: str) -> None:
+    """Never ask for that of the server again: the question would tell the server what it is not to learn."""
+    (found,) = json.loads(_ip("-json", "neigh", "show", server, "dev", INTERFACE))
+    _ip("neigh", "replace", server, "lladdr", found["lladdr"], "nud", "permanent", "dev", INTERFACE)
+
+
+def _ip(*argv: str) -> str:
+    return subprocess.run(["ip", *argv], capture_output=True, text=True, check=True).stdout
 
 
 def questions(arp: socket.socket, address: str) -> int:

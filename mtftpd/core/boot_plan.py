@@ -16,7 +16,8 @@ from urllib.parse import unquote
 from mtftpd.core.clients import Client, ClientKind
 from mtftpd.core.groups import Binding, Groups
 from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
-from mtftpd.core.settings import Catalogue, Menu, Settings
+from mtftpd.core.node_settings import Boot, Menu
+from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.errors import BadConfig
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import pxe
@@ -31,6 +32,9 @@ BOOTSTRAP = 0
 
 X64_TWINS = {7: 9, 9: 7}
 """x64 EFI: RFC 4578 as printed says 9, its erratum and nearly all firmware 7 (quirk Q20)."""
+
+MAX_BOOTS = 4096
+"""Different things to boot that are kept ready: 4,096 * about 1 KB is 4 MB; more are read again and again."""
 
 DIRECT = DiscoveryControl.USE_BOOT_FILE
 DIRECT_NO_MULTICAST = DiscoveryControl.USE_BOOT_FILE | DiscoveryControl.NO_MULTICAST
@@ -111,52 +115,76 @@ def menu_options(menu: Menu, server: IPv4Address) -> bytes:
         raise BadConfig(f"the boot menu cannot be sent: {error}; use fewer or shorter texts") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Menu:
+    """What one `Boot` says, read: its files, option 43 with its menu (b"" for none), and the types that it has."""
+
+    default: BootFile | None
+    by_architecture: dict[int, BootFile]
+    option_43: bytes
+    by_type: dict[int, BootFile | None]
+
+
 class Planner:
     """Chooses the boot file of each client.  Raises `BadConfig` when the configuration cannot be put on the wire."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue, groups: Groups) -> None:
-        boot, server = settings.boot, settings.link.address
-        self._settings = settings
+        self._server = settings.link.address
         self._catalogue = catalogue
         self._groups = groups
-        default = boot.default or (catalogue.images[0].name if len(catalogue.images) == 1 else "")
-        self._default = parse_boot_file(default, server) if default else None
-        self._by_architecture = {number: parse_boot_file(text, server) for number, text in boot.by_architecture}
-        self._menu = menu_options(boot.menu, server) if boot.menu is not None else b""
-        self._by_type: dict[int, BootFile | None] = {BOOTSTRAP: None}
-        for item in boot.menu.items if boot.menu is not None else ():
-            if item.type != BOOTSTRAP:
-                self._by_type[item.type] = parse_boot_file(item.boot_file, server) if item.boot_file else None
-        self._plans: dict[tuple[BootFile, ClientKind, bool, bool, bool], BootPlan | None] = {}
+        self._only_image = catalogue.images[0].name if len(catalogue.images) == 1 else ""
+        self._menus: dict[Boot, _Menu] = {}
+        self._plans: dict[tuple[BootFile, ClientKind, bool, bool, bool, frozenset[ServerAction]], BootPlan | None] = {}
+        for boot in settings.boots():
+            self._menu(boot)
 
     def plan(self, client: Client) -> BootPlan | None:
         """Return what ``client`` boots; None when it has no boot file here, or only one that it cannot read."""
-        if self._menu and client.kind is ClientKind.PXE:
-            return BootPlan(file="", name="", binding=None, group="", option_43=self._menu)
-        return self._plan(client, self._file_for(client.architecture))
+        menu = self._menu(client.settings.boot)
+        if menu.option_43 and client.kind is ClientKind.PXE:
+            return BootPlan(file="", name="", binding=None, group="", option_43=menu.option_43)
+        return self._plan(client, _file_for(client, menu))
 
-    def serves_type(self, number: int) -> bool:
-        """Return whether this server answers the discovery of boot server type ``number``."""
-        return number in self._by_type
+    def serves_type(self, client: Client, number: int) -> bool:
+        """Return whether this server answers the discovery of boot server type ``number`` by ``client``."""
+        return number in self._menu(client.settings.boot).by_type
 
     def plan_item(self, client: Client, item: BootItem) -> BootPlan | None:
         """Return the answer to the discovery of ``item``, whose type is served; tag 71 is echoed (O43-13)."""
-        plan = self._plan(client, self._by_type[item.type] or self._file_for(client.architecture))
+        menu = self._menu(client.settings.boot)
+        plan = self._plan(client, menu.by_type[item.type] or _file_for(client, menu))
         if plan is None:
             return None
-        return replace(plan, option_43=pxe.build(replace(self._direct(client, plan.binding), boot_item=item)))
+        return replace(plan, option_43=pxe.build(replace(_direct(client, plan.binding), boot_item=item)))
 
-    def _file_for(self, architecture: int) -> BootFile | None:
-        twins = X64_TWINS if self._settings.does(ServerAction.TWIN_ARCHITECTURES) else {}
-        for number in (architecture, twins.get(architecture, architecture)):
-            if number in self._by_architecture:
-                return self._by_architecture[number]
-        return self._default
+    def _menu(self, boot: Boot) -> _Menu:
+        """Return ``boot`` as it was read; only one that is not of `Settings.boots` can raise here."""
+        menu = self._menus.get(boot)
+        if menu is None:
+            if len(self._menus) >= MAX_BOOTS:
+                self._menus.clear()
+            menu = self._menus[boot] = self._read(boot)
+        return menu
+
+    def _read(self, boot: Boot) -> _Menu:
+        server = self._server
+        default = boot.default or self._only_image
+        by_type: dict[int, BootFile | None] = {BOOTSTRAP: None}
+        for item in boot.menu.items if boot.menu is not None else ():
+            if item.type != BOOTSTRAP:
+                by_type[item.type] = parse_boot_file(item.boot_file, server) if item.boot_file else None
+        return _Menu(
+            parse_boot_file(default, server) if default else None,
+            {number: parse_boot_file(text, server) for number, text in boot.by_architecture},
+            menu_options(boot.menu, server) if boot.menu is not None else b"",
+            by_type,
+        )
 
     def _plan(self, client: Client, boot_file: BootFile | None) -> BootPlan | None:
         if boot_file is None:
             return None
-        key = (boot_file, client.kind, client.is_ipxe, client.may_be_intel, client.may_do_mtftp)
+        without = client.settings.without
+        key = (boot_file, client.kind, client.is_ipxe, client.may_be_intel, client.may_do_mtftp, without)
         if key not in self._plans:
             self._plans[key] = self._make(client, boot_file)
         return self._plans[key]
@@ -166,13 +194,13 @@ class Planner:
             if boot_file.scheme not in ("http", "https"):
                 return None
             return BootPlan(boot_file.uri, boot_file.name, None, "", b"")
-        everybody = client.kind is ClientKind.PXE and not self._settings.does(ServerAction.OMIT_43_1_5)
+        everybody = client.kind is ClientKind.PXE and not client.settings.does(ServerAction.OMIT_43_1_5)
         binding = self._binding(boot_file.name) if client.may_do_mtftp or everybody else None
         group = str(binding.group) if binding is not None else ""
         if client.is_ipxe and boot_file.scheme == "mtftp" and self._groups.ipxe is not None:
             group = str(self._groups.ipxe.group)
         file = boot_file.uri if client.is_ipxe and boot_file.uri else boot_file.name
-        direct = self._direct(client, binding)
+        direct = _direct(client, binding)
         speaks = client.kind is ClientKind.PXE and direct != PxeOptions()
         option_43 = pxe.build(direct) if speaks else b""
         return BootPlan(file, boot_file.name, binding, group, option_43)
@@ -181,13 +209,22 @@ class Planner:
         image: Image | None = self._catalogue.paths.get(name) or self._catalogue.paths.get(name.lstrip("/"))
         return self._groups.for_image(image) if image is not None else None
 
-    def _direct(self, client: Client, binding: Binding | None) -> PxeOptions:
-        """Return the sub-options that boot the file without menu or discovery."""
-        control = DIRECT if binding is None and not client.may_be_intel else DIRECT_NO_MULTICAST
-        return PxeOptions(
-            discovery_control=control if self._settings.does(ServerAction.ADD_43_6) else None,
-            mtftp=_tags(binding) if binding is not None else None,
-        )
+
+def _file_for(client: Client, menu: _Menu) -> BootFile | None:
+    twins = X64_TWINS if client.settings.does(ServerAction.TWIN_ARCHITECTURES) else {}
+    for number in (client.architecture, twins.get(client.architecture, client.architecture)):
+        if number in menu.by_architecture:
+            return menu.by_architecture[number]
+    return menu.default
+
+
+def _direct(client: Client, binding: Binding | None) -> PxeOptions:
+    """Return the sub-options that boot the file without menu or discovery."""
+    control = DIRECT if binding is None and not client.may_be_intel else DIRECT_NO_MULTICAST
+    return PxeOptions(
+        discovery_control=control if client.settings.does(ServerAction.ADD_43_6) else None,
+        mtftp=_tags(binding) if binding is not None else None,
+    )
 
 
 def _tags(binding: Binding) -> pxe.MtftpTags:

@@ -11,15 +11,16 @@ from enum import Enum
 from mtftpd.core import option_codes as code
 from mtftpd.core.fallback import Node, Trigger
 from mtftpd.core.leases import MAX_IDENTIFIER, ClientKey
+from mtftpd.core.node_settings import NodeSettings
 from mtftpd.quirks.evidence import Fingerprint, evidence_of
-from mtftpd.quirks.matching import Identification, Names, Step, identify
+from mtftpd.quirks.matching import Identification, Step, identify
 from mtftpd.wire.bootp import DhcpMessage
 from mtftpd.wire.datagram import HardwareAddress
 from mtftpd.wire.pxe import is_ipxe, parse_client_class
 
 ETHERNET, ETHERNET_OCTETS = 1, 6
 
-NO_ROMS: Names = {}
+NO_SETTINGS = NodeSettings()
 
 
 class ClientKind(Enum):
@@ -44,6 +45,8 @@ class Client:
     is_relayed: bool
     wants_boot_file: bool
     fingerprint: Fingerprint
+    settings: NodeSettings = NO_SETTINGS
+    """What is in force for it."""
     restraint: Trigger | None = None
     """Why it is not told of a group although it may have multicast TFTP."""
 
@@ -78,7 +81,7 @@ class Client:
             return Trigger.F17
         if not self.may_be_intel:
             return Trigger.F18 if self.rom.step is Step.OVERRIDE else Trigger.F1
-        return self.restraint
+        return self.restraint if self.settings.multicast else Trigger.F18
 
     @property
     def node(self) -> Node:
@@ -92,11 +95,11 @@ def is_ethernet(hardware: HardwareAddress) -> bool:
     return hardware.htype == ETHERNET and len(octets) == ETHERNET_OCTETS and not octets[0] & 1 and any(octets)
 
 
-def recognise(message: DhcpMessage, roms: Names = NO_ROMS, *, by_chaddr: bool = True) -> Client | None:
+def recognise(message: DhcpMessage, settings: NodeSettings = NO_SETTINGS, *, by_chaddr: bool = True) -> Client | None:
     """Return what ``message`` says of its sender; None when it has no identity at all (no chaddr, no option 61).
 
-    ``roms`` are profiles that the operator has given to hardware addresses.  Without ``by_chaddr`` a client is who its
-    option 97 says, which many share (quirk Q53).
+    ``settings`` are what is in force for it; its profile is the one that they name, if they name one.  Without
+    ``by_chaddr`` a client is who its option 97 says, which many share (quirk Q53).
     """
     options = message.options
     hardware = message.hardware
@@ -124,8 +127,9 @@ def recognise(message: DhcpMessage, roms: Names = NO_ROMS, *, by_chaddr: bool = 
         kind=kind,
         architecture=evidence.architecture or 0,
         is_ipxe=is_ipxe(options),
-        rom=identify(evidence, roms),
+        rom=identify(evidence, {hardware: settings.rom}),
         fingerprint=evidence.fingerprint,
         is_relayed=int(message.giaddr) != 0,
         wants_boot_file=code.BOOT_FILE in parameters,
+        settings=settings,
     )

@@ -87,7 +87,7 @@ class AddressServer:
             return call.drop(DropReason.NO_ADDRESS, f"all {len(self._leases)} are taken")
         grant = Grant(lease.address, self._settings.addressing.lease_seconds)
         offer = self._replies.answer(MessageType.OFFER, call.request, call.client, plan, grant)
-        believes_ciaddr = not self._settings.does(ServerAction.IGNORE_CIADDR)
+        believes_ciaddr = not call.client.settings.does(ServerAction.IGNORE_CIADDR)
         way = route(call.request, lease.address, ciaddr_counts=believes_ciaddr, ports=self._settings.ports)
         way = self._audible(call, way)
         self._deaf.offered(call.client.key)
@@ -108,7 +108,7 @@ class AddressServer:
         key = call.client.key
         if not self._is_ours(call):
             self._leases.cancel(key, call.now)
-            if not self._settings.does(ServerAction.NEVER_NAK):
+            if not call.client.settings.does(ServerAction.NEVER_NAK):
                 return self._refuse(call, wanted or _NOWHERE, "not our offer")
             return call.drop(DropReason.OTHER_SERVER, "it took the offer of another server")
         lease = self._leases.known(key, call.now)
@@ -219,13 +219,13 @@ class AddressServer:
 
     def _audible(self, call: Call, way: Route) -> Route:
         """Return ``way``, or a broadcast to a client that has not heard what was sent to it alone."""
-        is_deaf = self._settings.does(ServerAction.FORCE_BROADCAST) and self._deaf.is_deaf(call.client.key)
+        is_deaf = call.client.settings.does(ServerAction.FORCE_BROADCAST) and self._deaf.is_deaf(call.client.key)
         return route_to_all(call.request, self._settings.ports) if is_deaf and way.delivery is Delivery.UNICAST else way
 
     def _is_served(self, call: Call) -> bool:
         """Return whether the sender is answered at all."""
         is_known = (
-            self._settings.does(ServerAction.SERVE_LEASEHOLDERS)
+            call.client.settings.does(ServerAction.SERVE_LEASEHOLDERS)
             and self._leases.live(call.client.key, call.now) is not None
         )
         return call.client.boots or self._settings.addressing.serve_all or is_known

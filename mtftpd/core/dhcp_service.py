@@ -18,6 +18,7 @@ from mtftpd.core.fallback import FallbackMemory
 from mtftpd.core.fallback_watch import FallbackWatch, Told
 from mtftpd.core.groups import Groups
 from mtftpd.core.leases import Lease, LeaseState, LeaseTable, Pool
+from mtftpd.core.node_settings import NodeSettings
 from mtftpd.core.offered_files import OfferedFiles
 from mtftpd.core.outbox import Call, Outbox
 from mtftpd.core.proxy import ProxyServer
@@ -27,7 +28,7 @@ from mtftpd.core.settings import Catalogue, Mode, Settings
 from mtftpd.errors import BadConfig, Malformed
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp
-from mtftpd.wire.bootp import BOOTREQUEST, MessageType
+from mtftpd.wire.bootp import BOOTREQUEST, DhcpMessage, MessageType
 from mtftpd.wire.datagram import Datagram, HardwareAddress
 
 _GIVEN_BACK = frozenset((ReportKind.DHCP_RELEASED, ReportKind.DHCP_DECLINED))
@@ -155,7 +156,8 @@ class DhcpService:
             return (Drop(DropReason.MALFORMED, datagram.source, str(error)),)
         if request.op != BOOTREQUEST:
             return (Drop(DropReason.NOT_A_REQUEST, datagram.source),)
-        client = recognise(request, servers.settings.roms, by_chaddr=servers.settings.does(ServerAction.KEY_BY_CHADDR))
+        in_force = self._in_force(request)
+        client = recognise(request, in_force, by_chaddr=servers.settings.does(ServerAction.KEY_BY_CHADDR))
         if client is None:
             return (Drop(DropReason.MALFORMED, datagram.source, "neither hardware address nor client identifier"),)
         signs: Effects = ()
@@ -165,6 +167,13 @@ class DhcpService:
         effects = self._answer(call)
         self._told(call, effects)
         return effects + signs
+
+    def _in_force(self, request: DhcpMessage) -> NodeSettings:
+        """Return what is in force for the sender of ``request``, which is on our link or behind a relay agent."""
+        settings = self._servers.settings
+        place = request.giaddr if int(request.giaddr) else settings.link.address
+        uuid = request.options.get(code.MACHINE_IDENTIFIER, b"")[1:]
+        return settings.node(request.hardware, uuid, settings.subnet_of(place))
 
     def _answer(self, call: Call) -> Effects:
         servers, request, client = self._servers, call.request, call.client
@@ -181,7 +190,7 @@ class DhcpService:
 
     def _restrained(self, client: Client, now: float) -> Client:
         """Return ``client`` with the reason not to tell it of a group, if there is one."""
-        learns = self._servers.settings.does(ServerAction.MCAST_DEAF)
+        learns = client.settings.does(ServerAction.MCAST_DEAF)
         plan = self._servers.planner.plan(client) if learns and client.may_do_mtftp else None
         if plan is None or plan.binding is None:
             return client

@@ -43,7 +43,7 @@ class Trigger(Enum):
     F13 = "the group rests, because too many of its listeners failed"
     F16 = "not on Ethernet"
     F17 = "the second stage of a boot"
-    F18 = "the operator has named its kind"
+    F18 = "the operator said so"
 
 
 class Node(NamedTuple):

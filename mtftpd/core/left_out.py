@@ -13,7 +13,8 @@ from ipaddress import IPv4Address
 from mtftpd.core import option_codes as code
 from mtftpd.core.delivery import LIMITED_BROADCAST, Delivery, Route
 from mtftpd.core.effects import Service
-from mtftpd.core.settings import Settings
+from mtftpd.core.node_settings import NodeSettings
+from mtftpd.core.settings import Link
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.bootp import DhcpMessage, MessageType
 from mtftpd.wire.datagram import Endpoint
@@ -52,14 +53,19 @@ _MESSAGES: dict[ServerAction, Callable[[DhcpMessage], DhcpMessage]] = {
 
 
 class LeftOut:
-    """Undoes what ``settings`` switches off; with nothing switched off it returns what it is given."""
+    """Undoes what is switched off for one client; with nothing switched off it returns what it is given."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: NodeSettings, link: Link) -> None:
         self._settings = settings
-        self.layout = Layout(
-            pads_boot_file=settings.does(ServerAction.PAD_AFTER_67),
-            sorts_first=settings.does(ServerAction.OPT_ORDER),
-            fills_up=settings.does(ServerAction.MIN_300),
+        self._link = link
+
+    @property
+    def layout(self) -> Layout:
+        """How the options of a reply are laid out."""
+        return Layout(
+            pads_boot_file=self._settings.does(ServerAction.PAD_AFTER_67),
+            sorts_first=self._settings.does(ServerAction.OPT_ORDER),
+            fills_up=self._settings.does(ServerAction.MIN_300),
         )
 
     def message(self, reply: DhcpMessage, socket: int) -> DhcpMessage:
@@ -76,6 +82,6 @@ class LeftOut:
         if route.delivery is Delivery.UNICAST and not self._settings.does(ServerAction.UNICAST_L2):
             route = Route(Delivery.BROADCAST, Endpoint(LIMITED_BROADCAST, route.destination.port))
         if route.delivery is Delivery.BROADCAST and not self._settings.does(ServerAction.LIMITED_BROADCAST):
-            directed = str(self._settings.link.network.broadcast_address)
+            directed = str(self._link.network.broadcast_address)
             route = Route(Delivery.BROADCAST, Endpoint(directed, route.destination.port))
         return route

@@ -62,7 +62,6 @@ class Outbox:
     def __init__(self, settings: Settings, files: OfferedFiles, arp: ArpEntries) -> None:
         self._settings = settings
         self._files = files
-        self._left_out = LeftOut(settings)
         self._arp = arp
 
     def send(
@@ -73,9 +72,10 @@ class Outbox:
             self._settings, route.destination.address
         ):
             return call.drop(DropReason.OFF_LINK, f"no reply to {route.destination.address}")
-        reply = self._left_out.message(reply, call.datagram.socket)
-        route = self._left_out.route(route)
-        data = encode(reply, largest(call.request, self._settings.link.mtu), self._left_out.layout)
+        left_out = LeftOut(call.client.settings, self._settings.link)
+        reply = left_out.message(reply, call.datagram.socket)
+        route = left_out.route(route)
+        data = encode(reply, largest(call.request, self._settings.link.mtu), left_out.layout)
         if data is None:
             return call.drop(DropReason.TOO_LARGE)
         address = str(reply.yiaddr) if int(reply.yiaddr) else route.address

@@ -67,7 +67,7 @@ class PxeServer:
         """Return the effects of looking for ``item``: only layer 0 of a type that is served has an answer."""
         if item.layer & CREDENTIALS_LAYER:
             return call.drop(DropReason.CREDENTIALS_WANTED, f"boot server type {item.type}")
-        if item.layer or not self._planner.serves_type(item.type):
+        if item.layer or not self._planner.serves_type(call.client, item.type):
             return call.drop(DropReason.NOT_OUR_TYPE, f"boot server type {item.type}, layer {item.layer}")
         plan = self._planner.plan_item(call.client, item)
         if plan is None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
 from mtftpd.core.images import Image
+from mtftpd.core.node_settings import ANYBODY, NO_BOOT, NO_NODES, Boot, Inventory, NodeSettings, Subnet, Terms
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import HardwareAddress
 
@@ -45,37 +45,6 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
-class MenuItem:
-    """One line of the PXE boot menu: a boot server type (0 is local boot), its text and the file that it boots."""
-
-    type: int
-    text: str
-    boot_file: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Menu:
-    """The PXE boot menu (tags 8, 9, 10); ``timeout`` in seconds, 0 takes the first item, 255 waits for ever."""
-
-    items: tuple[MenuItem, ...]
-    prompt: str = "Press F8 for the boot menu"
-    timeout: int = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Boot:
-    """What clients boot.
-
-    ``default`` is a name, a path or a URI; ``by_architecture`` overrides it for values of option 93.  A URI is for
-    iPXE alone: whoever cannot read it is given the path in it.
-    """
-
-    default: str = ""
-    by_architecture: tuple[tuple[int, str], ...] = ()
-    menu: Menu | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Addressing:
     """The DHCP side of `Mode.DHCP`; times in seconds."""
 
@@ -84,6 +53,9 @@ class Addressing:
     router: IPv4Address | None = None
     lease_seconds: int = 12 * 3600
     serve_all: bool = False
+    dns: tuple[IPv4Address, ...] = ()
+    ntp: tuple[IPv4Address, ...] = ()
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +74,48 @@ class Settings:
     link: Link
     mode: Mode = Mode.PROXY
     ports: Ports = Ports()
-    boot: Boot = Boot()
+    boot: Boot = NO_BOOT
     addressing: Addressing = Addressing()
     multicast: Multicast = Multicast()
     allowed: tuple[IPv4Network, ...] = ()
     rollover: int = 0
     faithful: bool = True
-    roms: Mapping[HardwareAddress, str] = field(default_factory=dict)
-    """Profiles of `mtftpd.quirks.profiles` that the operator knows better, by hardware address."""
     without: frozenset[ServerAction] = frozenset()
-    """Work-arounds that are left out, to see what a client does then; the one switch that every one of them obeys."""
+    """Work-arounds that are left out, to see what a client does then; a node may have it another way (`node`)."""
+    subnets: tuple[Subnet, ...] = ()
+    """Networks with a section of their own, none of which overlaps another; the link's need not be one of them."""
+    inventory: Inventory = NO_NODES
 
     def does(self, action: ServerAction) -> bool:
-        """Return whether a work-around is in force."""
+        """Return whether a work-around is in force for those who have no section."""
         return action not in self.without
+
+    def node(self, hardware: HardwareAddress, uuid: bytes = b"", subnet: Subnet | None = None) -> NodeSettings:
+        """Return what is in force for a client: in its own section, its group's, that of ``subnet`` and for everybody.
+
+        ``uuid`` is the value of option 97 without its type octet, or b"".
+        """
+        settings = self._everybody(subnet)
+        entry = self.inventory.find(hardware, uuid)
+        return settings if entry is ANYBODY else settings.of(entry)
+
+    def subnet_of(self, address: IPv4Address) -> Subnet | None:
+        """Return the subnet with a section that ``address`` is in, or None."""
+        return next((subnet for subnet in self.subnets if address in subnet.network), None)
+
+    def boots(self) -> frozenset[Boot]:
+        """Return everything that is booted somewhere, in so far as one section alone decides it."""
+        scopes = {each.scope for each in self.subnets}
+        scopes |= {scope for entry in self.inventory.entries for scope in (entry.group, entry.own)}
+        return frozenset({self.boot, *(self.boot.within(scope) for scope in scopes)})
+
+    def _everybody(self, subnet: Subnet | None) -> NodeSettings:
+        given, router = self.addressing, self.addressing.router
+        if subnet is not None and router is not None and router not in subnet.network:
+            router = None  # A router serves the network that it is in.
+        terms = Terms(given.lease_seconds, router, given.dns, given.ntp, given.domain)
+        settings = NodeSettings(boot=self.boot, terms=terms, without=self.without)
+        return settings if subnet is None else settings.within(subnet.scope)
 
     def serves(self, address: str) -> bool:
         """Return whether this address may be sent anything at all: on the link, or allowed by name.

@@ -13,7 +13,8 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from mtftpd.core.settings import Menu, Mode, Ports
+from mtftpd.core.node_settings import Menu
+from mtftpd.core.settings import Mode, Ports
 from mtftpd.daemon.config_file import FileValues, read_file
 from mtftpd.daemon.option_table import BY_NAME, Option
 from mtftpd.daemon.problems import Problem, raise_if_any

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from mtftpd.core.settings import Menu, MenuItem, Ports
+from mtftpd.core.node_settings import Menu, MenuItem
+from mtftpd.core.settings import Ports
 from mtftpd.daemon.option_table import BY_NAME, Option
 from mtftpd.daemon.problems import Problem
 from mtftpd.daemon.toml_lines import KeyPath, line_of

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from mtftpd.core.groups import Groups, path_of
-from mtftpd.core.settings import Addressing, Boot, Catalogue, Link, Mode, Multicast, Settings
+from mtftpd.core.node_settings import Boot
+from mtftpd.core.settings import Addressing, Catalogue, Link, Mode, Multicast, Settings
 from mtftpd.daemon.config import Config
 from mtftpd.daemon.problems import Problem, raise_if_any
 from mtftpd.daemon.values import is_uri

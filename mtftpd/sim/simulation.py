@@ -10,8 +10,9 @@ from random import Random
 from typing import Final
 
 from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
+from mtftpd.core.node_settings import Boot
 from mtftpd.core.service import BootService
-from mtftpd.core.settings import Addressing, Boot, Catalogue, Link, Mode, Multicast, Settings
+from mtftpd.core.settings import Addressing, Catalogue, Link, Mode, Multicast, Settings
 from mtftpd.rom.actions import Enter, Phase
 from mtftpd.rom.node import Node
 from mtftpd.rom.profiles import Identity

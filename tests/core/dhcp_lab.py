@@ -10,7 +10,8 @@ from mtftpd.core.dhcp_service import DhcpService
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SaveLease, Send, Service
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
-from mtftpd.core.settings import Addressing, Boot, Catalogue, Link, Mode, Multicast, Settings
+from mtftpd.core.node_settings import Boot
+from mtftpd.core.settings import Addressing, Catalogue, Link, Mode, Multicast, Settings
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import BOOTREQUEST, DhcpMessage, MessageType
 from mtftpd.wire.datagram import Datagram, Endpoint

@@ -11,7 +11,8 @@ from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
 from mtftpd.core.mtftp_pass import GroupStatistics
 from mtftpd.core.mtftp_service import MtftpService
-from mtftpd.core.settings import Boot, Catalogue, Link, Multicast, Settings
+from mtftpd.core.node_settings import Boot
+from mtftpd.core.settings import Catalogue, Link, Multicast, Settings
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import Ack, Error, Packet, Request, build
 

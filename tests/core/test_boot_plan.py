@@ -13,7 +13,8 @@ from mtftpd.core.boot_plan import BootFile, BootPlan, Planner, menu_options, oct
 from mtftpd.core.clients import Client, recognise
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import MAX_MTFTP_SIZE, Image
-from mtftpd.core.settings import Boot, Catalogue, Menu, MenuItem, Multicast, Settings
+from mtftpd.core.node_settings import Boot, Menu, MenuItem
+from mtftpd.core.settings import Catalogue, Multicast, Settings
 from mtftpd.errors import BadConfig
 from mtftpd.wire import pxe
 from mtftpd.wire.bootp import BOOTREQUEST, DhcpMessage
@@ -31,9 +32,28 @@ def client(options: dict[int, bytes], kind: int | None = 1) -> Client:
     return found
 
 
-def planner(boot: Boot, catalogue: Catalogue = ONE_IMAGE, settings: Settings = DHCP) -> Planner:
-    settings = replace(settings, boot=boot)
-    return Planner(settings, catalogue, Groups(settings, catalogue))
+class Asked:
+    """A planner that is asked by clients without a section of their own."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self._planner = Planner(settings, catalogue, Groups(settings, catalogue))
+        self._settings = settings
+
+    def plan(self, client: Client) -> BootPlan | None:
+        return self._planner.plan(self._with_settings(client))
+
+    def plan_item(self, client: Client, item: BootItem) -> BootPlan | None:
+        return self._planner.plan_item(self._with_settings(client), item)
+
+    def serves_type(self, number: int) -> bool:
+        return self._planner.serves_type(self._with_settings(client(BIOS_ROM)), number)
+
+    def _with_settings(self, client: Client) -> Client:
+        return replace(client, settings=self._settings.node(client.hardware))
+
+
+def planner(boot: Boot, catalogue: Catalogue = ONE_IMAGE, settings: Settings = DHCP) -> Asked:
+    return Asked(replace(settings, boot=boot), catalogue)
 
 
 def plan(boot: Boot, options: dict[int, bytes], catalogue: Catalogue = ONE_IMAGE) -> BootPlan:

@@ -8,6 +8,7 @@ import pytest
 
 from mtftpd.core.clients import ClientKind, is_ethernet, recognise
 from mtftpd.core.leases import ClientKey
+from mtftpd.core.node_settings import NodeSettings
 from mtftpd.wire.bootp import BOOTREQUEST, DhcpMessage
 from mtftpd.wire.datagram import HardwareAddress
 from mtftpd.wire.options import Options
@@ -77,7 +78,7 @@ def test_ethernet_stations(htype: int, octets: bytes, expected: bool) -> None:
 
 def test_the_operator_knows_better() -> None:
     message = replace(MESSAGE, options=Options({53: b"\1", **BIOS_ROM}))
-    client = recognise(message, {HardwareAddress(1, MAC): "edk2-2008"})
+    client = recognise(message, NodeSettings(rom="edk2-2008"))
     assert client is not None
     assert (client.rom.profile.id, client.may_do_mtftp) == ("edk2-2008", False)
 

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from mtftpd.core.effects import DropReason, ReportKind
-from mtftpd.core.settings import Boot, Menu, MenuItem, Multicast
+from mtftpd.core.node_settings import Boot, Menu, MenuItem
+from mtftpd.core.settings import Multicast
 from mtftpd.wire.bootp import BOOTREPLY, BROADCAST_FLAG, MessageType
 from mtftpd.wire.datagram import HardwareAddress
 from tests.core.dhcp_lab import (

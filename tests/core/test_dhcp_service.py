@@ -14,7 +14,8 @@ from mtftpd.core.dhcp_service import DhcpService, pool_of
 from mtftpd.core.effects import Drop, DropReason, Report, ReportKind, Send, Service
 from mtftpd.core.groups import Groups
 from mtftpd.core.leases import DECLINE_SECONDS, LeaseState
-from mtftpd.core.settings import Boot, Menu, MenuItem, Mode, Settings
+from mtftpd.core.node_settings import Boot, Menu, MenuItem
+from mtftpd.core.settings import Mode, Settings
 from mtftpd.errors import BadConfig
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import BOOTREPLY, DhcpMessage, MessageType

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from mtftpd.core.effects import Send, Service
-from mtftpd.core.settings import Boot, Menu, MenuItem, Multicast, Settings
+from mtftpd.core.node_settings import Boot, Menu, MenuItem
+from mtftpd.core.settings import Multicast, Settings
 from mtftpd.rom.actions import Actions, TakeAddress, Transmit
 from mtftpd.rom.dhcp import Dhcp
 from mtftpd.rom.profiles import EDK1, SPEC, DhcpProfile, Identity, RomPorts

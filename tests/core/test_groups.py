@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mtftpd.core.effects import Service
 from mtftpd.core.groups import WINDOW, Groups, boot_image, path_of
 from mtftpd.core.images import MAX_MTFTP_SIZE, Image
-from mtftpd.core.settings import Boot, Catalogue, Link, Multicast, Ports, Settings
+from mtftpd.core.node_settings import Boot
+from mtftpd.core.settings import Catalogue, Link, Multicast, Ports, Settings
 from mtftpd.errors import BadConfig
 from mtftpd.wire.datagram import Endpoint
 

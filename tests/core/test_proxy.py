@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from mtftpd.core.effects import DropReason, ReportKind, Service
-from mtftpd.core.settings import Boot, Menu, MenuItem
+from mtftpd.core.node_settings import Boot, Menu, MenuItem
 from mtftpd.wire.bootp import BROADCAST_FLAG, MessageType
 from tests.core.dhcp_lab import (
     BIOS_ROM,

@@ -7,8 +7,9 @@ from ipaddress import IPv4Address
 import pytest
 
 from mtftpd.core.effects import DropReason, Effects, ReportKind, Service
+from mtftpd.core.node_settings import Boot, Menu, MenuItem
 from mtftpd.core.pxe_discovery import DISCOVERY_GROUP
-from mtftpd.core.settings import Boot, Menu, MenuItem, Settings
+from mtftpd.core.settings import Settings
 from mtftpd.wire.bootp import MessageType
 from mtftpd.wire.datagram import Endpoint
 from tests.core.dhcp_lab import (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.settings import Menu, MenuItem
+from mtftpd.core.node_settings import Menu, MenuItem
 from mtftpd.daemon import config_file
 from mtftpd.daemon.config_file import FileValues, read_file
 

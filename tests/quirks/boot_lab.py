@@ -9,8 +9,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mtftpd.core.effects import Effects, Lookup, OpenTransfer, Report, ReportKind, Send, SendRun, Service
 from mtftpd.core.images import Image
+from mtftpd.core.node_settings import Boot
 from mtftpd.core.service import BootService
-from mtftpd.core.settings import Addressing, Boot, Catalogue, Link, Mode, Multicast, Settings
+from mtftpd.core.settings import Addressing, Catalogue, Link, Mode, Multicast, Settings
 from mtftpd.quirks.vocabulary import Mutation
 from mtftpd.rom.actions import (
     BROADCAST,

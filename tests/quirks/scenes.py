@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from mtftpd.core.effects import ReportKind
-from mtftpd.core.settings import Addressing, Boot, Mode, Ports, Settings
+from mtftpd.core.node_settings import Boot
+from mtftpd.core.settings import Addressing, Mode, Ports, Settings
 from mtftpd.errors import Malformed
 from mtftpd.quirks.vocabulary import Mutation as F
 from mtftpd.quirks.vocabulary import ServerAction as A

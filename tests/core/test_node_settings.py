@@ -1,0 +1,213 @@
+"""What is in force for one node, and what its client is told then."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtftpd.core import boot_plan
+from mtftpd.core.effects import DropReason
+from mtftpd.core.fallback import Trigger
+from mtftpd.core.node_settings import (
+    ANYBODY,
+    NO_BOOT,
+    NOTHING_SAID,
+    Boot,
+    Inventory,
+    Menu,
+    MenuItem,
+    NodeEntry,
+    NodeSettings,
+    Scope,
+    Subnet,
+    Terms,
+)
+from mtftpd.core.settings import Addressing, Settings
+from mtftpd.errors import BadConfig
+from mtftpd.quirks.vocabulary import ServerAction
+from mtftpd.wire.datagram import HardwareAddress
+from tests.core.dhcp_lab import BIOS_ROM, DHCP, FAR, LINK, MAC, OVMF, TWO_IMAGES, UUID, Lab, reason
+
+HARDWARE = HardwareAddress(1, MAC)
+OTHER = HardwareAddress(1, bytes(5) + b"\2")
+MENU = Menu((MenuItem(0, "Local disk"), MenuItem(17, "Other", "boot.efi")))
+
+
+def with_entries(*entries: NodeEntry, settings: Settings = DHCP) -> Settings:
+    return replace(settings, inventory=Inventory(entries))
+
+
+def with_scope(**said: object) -> Settings:
+    return with_entries(NodeEntry(hardware=(HARDWARE,), own=Scope(**said)))  # type: ignore[arg-type]
+
+
+# Inheritance
+
+
+def test_node_over_group_over_subnet_over_everybody() -> None:
+    subnet = Subnet(FAR, scope=Scope(domain="subnet", lease_seconds=300, boot_file="subnet", dns=(FAR[1],)))
+    entry = NodeEntry(
+        hardware=(HARDWARE,), group=Scope(domain="group", boot_file="group"), own=Scope(boot_file="own", ntp=(FAR[2],))
+    )
+    settings = with_entries(entry, settings=replace(DHCP, addressing=Addressing(domain="all", lease_seconds=60)))
+    settings = replace(settings, subnets=(subnet,))
+    found = settings.node(HARDWARE, b"", subnet)
+    assert found.entry is entry
+    assert found.terms == Terms(300, None, (FAR[1],), (FAR[2],), "group")
+    assert found.boot.default == "own"
+    assert settings.node(OTHER, b"", subnet).boot.default == "subnet"
+    assert settings.node(OTHER).terms == Terms(60, domain="all")
+    assert settings.node(OTHER).entry is ANYBODY
+
+
+def test_of_boot_files_the_innermost_section_decides() -> None:
+    outer = Boot("outer", ((0, "outer0"), (7, "outer7")), MENU)
+    assert outer.within(Scope(boot_file="inner")) == Boot("inner")
+    assert outer.within(Scope(by_architecture=((7, "inner7"),))) == Boot("outer", ((0, "outer0"), (7, "inner7")))
+    assert outer.within(Scope(boot_file="inner", by_architecture=((9, "x"),))) == Boot("inner", ((9, "x"),))
+    assert outer.within(Scope(menu=replace(MENU, timeout=3))) == replace(outer, menu=replace(MENU, timeout=3))
+    assert outer.within(Scope(boot_file="inner", menu=MENU)) == Boot("inner", (), MENU)
+    assert outer.within(Scope(domain="x")) == outer
+
+
+def test_work_arounds_are_switched_off_and_on_again() -> None:
+    everybody = NodeSettings(without=frozenset({ServerAction.ECHO_60}))
+    inner = everybody.within(Scope(without=frozenset({ServerAction.ECHO_97}), having=frozenset({ServerAction.ECHO_60})))
+    assert inner.does(ServerAction.ECHO_60)
+    assert not inner.does(ServerAction.ECHO_97)
+    assert everybody.within(NOTHING_SAID) is everybody
+
+
+def test_the_router_of_one_network_is_not_told_in_another() -> None:
+    near, far = Subnet(LINK.network), Subnet(FAR)
+    settings = replace(DHCP, addressing=Addressing(router=LINK.network[254]), subnets=(near, far))
+    assert settings.node(HARDWARE, b"", near).terms.router == LINK.network[254]
+    assert settings.node(HARDWARE, b"", far).terms.router is None
+    assert settings.subnet_of(FAR[9]) is far
+    assert settings.subnet_of(IPv4Address("192.0.2.1")) is None
+
+
+SCOPES = st.builds(
+    Scope,
+    boot_file=st.sampled_from(["", "a", "b"]),
+    by_architecture=st.dictionaries(st.sampled_from([0, 7]), st.sampled_from(["c", "d"])).map(
+        lambda pairs: tuple(pairs.items())
+    ),
+    multicast=st.sampled_from([None, True, False]),
+    domain=st.sampled_from(["", "e", "f"]),
+    rom=st.sampled_from(["", "ipxe", "gpxe"]),
+)
+
+
+@given(everybody=SCOPES, subnet=SCOPES, group=SCOPES, own=SCOPES)
+def test_whatever_a_section_says_is_in_force_unless_one_inside_of_it_says_otherwise(
+    everybody: Scope, subnet: Scope, group: Scope, own: Scope
+) -> None:
+    found = NodeSettings().within(everybody).within(subnet).of(NodeEntry(group=group, own=own))
+    from_inside = (own, group, subnet, everybody)
+    assert found.rom == next((each.rom for each in from_inside if each.rom), "")
+    assert found.terms.domain == next((each.domain for each in from_inside if each.domain), "")
+    assert found.multicast is next((each.multicast for each in from_inside if each.multicast is not None), True)
+    for number in (0, 7):
+        files = (dict(each.by_architecture).get(number) or each.boot_file for each in from_inside)
+        booted = dict(found.boot.by_architecture).get(number) or found.boot.default
+        assert booted == next(filter(None, files), "")
+
+
+# Who a node is
+
+
+def test_a_node_is_found_by_any_of_its_hardware_addresses_before_its_uuid() -> None:
+    machine = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
+    one = NodeEntry(name="one", hardware=(HARDWARE, OTHER))
+    two = NodeEntry(name="two", uuid=machine.bytes)
+    inventory = Inventory((one, two))
+    third = HardwareAddress(1, b"\6" * 6)
+    assert inventory.find(OTHER, machine.bytes) is one
+    assert inventory.find(third, machine.bytes) is two
+    assert inventory.find(third, machine.bytes_le) is two
+    assert inventory.find(third, b"\7" * 16) is ANYBODY
+    assert inventory.find(third) is ANYBODY
+
+
+@given(st.uuids())
+def test_both_orders_of_octets_are_one_uuid(machine: uuid.UUID) -> None:
+    for written in (machine.bytes, machine.bytes_le):
+        inventory = Inventory((NodeEntry(uuid=written),))
+        assert inventory.find(HARDWARE, machine.bytes) is inventory.find(HARDWARE, machine.bytes_le)
+        assert inventory.find(HARDWARE, machine.bytes) is not ANYBODY
+
+
+# What a client is told
+
+
+def test_a_node_boots_its_own_file() -> None:
+    lab = Lab(with_scope(boot_file="boot.efi"), TWO_IMAGES)
+    assert lab.node().discover()[67] == b"boot.efi"
+    assert lab.node(OVMF).discover()[67] == b"boot.efi"
+    assert reason(lab.node(mac=OTHER.octets).effects(1)) is DropReason.NO_BOOT_FILE
+
+
+def test_a_node_is_known_by_its_uuid() -> None:
+    lab = Lab(with_entries(NodeEntry(uuid=UUID[1:], own=Scope(boot_file="boot.efi"))), TWO_IMAGES)
+    assert lab.node().discover()[67] == b"boot.efi"
+    assert reason(lab.node({**BIOS_ROM, 97: b"\0" + b"\5" * 16}).effects(1)) is DropReason.NO_BOOT_FILE
+
+
+def test_a_node_has_its_own_menu_and_its_own_types_of_boot_server() -> None:
+    lab = Lab(with_scope(menu=MENU), TWO_IMAGES)
+    offer = lab.node().discover()
+    assert offer[67] is None
+    assert b"Local disk" in (offer[43] or b"")
+    question = {43: b"\x47\4\0\x11\0\0\xff"}
+    assert lab.node().ask(3, question)[67] == b"boot.efi"
+    assert reason(lab.node(mac=OTHER.octets).effects(3, question)) is DropReason.NOT_OUR_TYPE
+
+
+def test_the_operator_says_unicast_only() -> None:
+    lab = Lab(with_scope(multicast=False))
+    offer = lab.node().discover()
+    assert dict(offer.report.detail)["unicast"] == Trigger.F18.name
+    assert "group" in dict(lab.node(mac=OTHER.octets).discover().report.detail)
+
+
+def test_the_operator_names_the_rom() -> None:
+    offer = Lab(with_scope(rom="edk2-2008")).node().discover()
+    assert dict(offer.report.detail)["rom"] == "edk2-2008"
+    assert dict(offer.report.detail)["unicast"] == Trigger.F18.name
+
+
+@pytest.mark.parametrize(
+    ("action", "option"),
+    [(ServerAction.ECHO_60, 60), (ServerAction.ECHO_97, 97), (ServerAction.ADD_58_59, 58), (ServerAction.ADD_43_6, 43)],
+)
+def test_a_work_around_that_one_node_does_without(action: ServerAction, option: int) -> None:
+    lab = Lab(with_scope(without=frozenset({action}), multicast=False))
+    assert lab.node().discover()[option] is None
+    assert lab.node(mac=OTHER.octets).discover()[option] is not None
+
+
+def test_a_boot_file_of_any_section_must_fit_the_packet() -> None:
+    for settings in (
+        with_scope(boot_file="n" * 200),
+        with_entries(NodeEntry(group=Scope(boot_file="n" * 200))),
+        replace(DHCP, subnets=(Subnet(IPv4Network("10.9.0.0/24"), scope=Scope(by_architecture=((0, "n" * 200),))),)),
+    ):
+        with pytest.raises(BadConfig, match="boot file"):
+            Lab(settings)
+
+
+def test_more_boots_than_are_kept_ready_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boot_plan, "MAX_BOOTS", 2)
+    entries = [NodeEntry(hardware=(HardwareAddress(1, bytes((2, n)) + MAC[2:]),), own=Scope(boot_file=f"f{n}"))
+               for n in range(5)]  # fmt: skip
+    lab = Lab(replace(with_entries(*entries), boot=NO_BOOT), TWO_IMAGES)
+    for _ in range(2):
+        for entry in entries:
+            node = lab.node(mac=entry.hardware[0].octets)
+            assert node.discover()[67] == entry.own.boot_file.encode()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _EXAMPLES: Final = """\b
 Examples:
   mtftpd simulate --nodes 2000 --loss 1%
-  mtftpd simulate --nodes 64 --rom spec=60%,edk1=40% --topology hub-100 --report boot.html
+  mtftpd simulate --nodes 64 --rom spec=60%,edk1=40% --topology hub-100 --rate 60M --report boot.html
 """
 
 _NOTES: Final = """\b
@@ -76,6 +76,12 @@ def _read(reader: str) -> Callable[[click.Context, click.Parameter, str | None],
 )
 @click.option("--topology", metavar="NAME|FILE.toml", default="switch-1g", show_default=True, help="The network.")
 @click.option(
+    "--rate",
+    metavar="RATE",
+    callback=_read("amounts.rate"),
+    help="Limit of what the server sends, in bits a second such as 80M. Default: none.",
+)
+@click.option(
     "--power-on",
     metavar="HOW",
     default="at-once",
@@ -101,8 +107,9 @@ def command(loss: float | None, burst: float | None, topology: str, **given: Any
     network = _with_loss(_topology(topology), loss, burst)
     try:
         scenario = Scenario(
-            given["nodes"], given["image_size"], network, given["roms"], given["power_on"], given["seed"]
-        )
+            given["nodes"], given["image_size"], network, given["roms"], given["power_on"], given["seed"],
+            rate=given["rate"] or 0.0,
+        )  # fmt: skip
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     simulation = Simulation(scenario)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from math import inf
 
+from mtftpd.core.budget import UNLIMITED, LinkBudget
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SendRun
 from mtftpd.core.groups import Binding
 from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
@@ -35,6 +36,7 @@ class Session:
     """The machine of one binding; `tick` is due at ``deadline`` (infinity: never), ``master`` is whose ACKs count."""
 
     binding: Binding
+    budget: LinkBudget = UNLIMITED
     state: State = field(default_factory=Idle)
     deadline: float = inf
     master: Endpoint | None = None
@@ -330,12 +332,13 @@ class Session:
         if now >= state.deserted_at:
             return self._leave_alone(state, now)
         run = state.run
-        count = min(state.pacer.take(now), run.blocks - state.block)
+        room, again = self.budget.allowance(run.binding.group, MTFTP_BLOCK_SIZE, now)
+        count = max(1, min(state.pacer.take(now), run.blocks - state.block, room))
         effect = run.to_group(state.block + 1, count)
         state.block += count
         if state.block == run.blocks:
             return (effect, *self._finish(state, "unacknowledged", now))
-        self.deadline = min(state.pacer.deadline, state.deserted_at)
+        self.deadline = min(max(state.pacer.deadline, again), state.deserted_at)
         return (effect,)
 
     def _finish(self, state: First | Lockstep | Paced, outcome: str, now: float) -> Effects:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mtftpd.core.budget import UNLIMITED, LinkBudget
 from mtftpd.core.deadlines import Deadlines
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send, Service
 from mtftpd.core.filenames import normalise, shown
@@ -45,13 +46,23 @@ class _Counts:
 
 
 class MtftpService:
-    """All groups.  ``offered(address)`` is the boot file that DHCP told the node at that address of, or None."""
+    """All groups.  ``offered(address)`` is the boot file that DHCP told the node at that address of, or None.
 
-    def __init__(self, settings: Settings, groups: Groups, offered: Callable[[str], str | None]) -> None:
+    Passes without a master ask ``budget`` how fast they may go.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        groups: Groups,
+        offered: Callable[[str], str | None],
+        budget: LinkBudget = UNLIMITED,
+    ) -> None:
         self._settings = settings
         self._groups = groups
         self._offered = offered
-        self._sessions = {binding.group: Session(binding) for binding in groups.bindings}
+        self._budget = budget
+        self._sessions = {binding.group: Session(binding, budget) for binding in groups.bindings}
         self._retiring: list[Session] = []
         self._masters: dict[int, dict[Endpoint, Session]] = {Service.MTFTP: {}, Service.MTFTP_IPXE: {}}
         self._registered: dict[Session, tuple[int, Endpoint]] = {}
@@ -132,7 +143,7 @@ class MtftpService:
         self._sessions = {}
         effects: Effects = ()
         for binding in groups.bindings:
-            session = former.pop(binding.group, None) or Session(binding)
+            session = former.pop(binding.group, None) or Session(binding, self._budget)
             session.rebind(binding, now)
             self._sessions[binding.group] = session
         self._retiring = [session for session in former.values() if not session.is_idle]

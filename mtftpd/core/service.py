@@ -3,7 +3,8 @@
 The shell and the simulator drive it with the same five calls: `BootService.receive`, `BootService.looked_up`,
 `BootService.tick`, `BootService.next_deadline` and `BootService.statistics`.
 
-What each machine does is shown to the records of the nodes, except for blocks that simply follow an ACK.
+What each machine does is shown to the records of the nodes, except for blocks that simply follow an ACK; then it
+passes the budget of the link, where blocks may have to wait.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mtftpd.core.arp import ArpStatistics
+from mtftpd.core.budget import BudgetStatistics, LinkBudget
 from mtftpd.core.dhcp_service import DhcpService, DhcpStatistics
 from mtftpd.core.effects import Effects, Report, ReportKind, SendRun, Service
 from mtftpd.core.fallback import FallbackMemory, Mark
@@ -37,6 +39,7 @@ class Statistics:
     tftp: TftpStatistics
     nodes: NodesStatistics
     arp: ArpStatistics
+    budget: BudgetStatistics
 
 
 class BootService:
@@ -60,7 +63,8 @@ class BootService:
         self.fallback = FallbackWatch(FallbackMemory(marks), settings.multicast.seconds)
         self._dhcp = DhcpService(settings, catalogue, self.groups, leases, self.fallback)
         self._arp = self._dhcp.arp
-        self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered)
+        self.budget = LinkBudget(settings.bandwidth, settings.link.mtu)
+        self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered, self.budget)
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered)
         self.nodes = NodeWatch(settings, catalogue)
         self._receivers: dict[int, Callable[[Datagram, float], Effects]] = {
@@ -76,13 +80,18 @@ class BootService:
         """Take one datagram that arrived at ``now`` (seconds, monotonic) and return what must be done, in order."""
         receiver = self._receivers.get(datagram[0])
         effects = self._tftp.receive(datagram, now) if receiver is None else receiver(datagram, now)
-        if effects and type(effects[-1]) is SendRun:
-            return effects  # the next block, which is no news
-        return self.nodes.learn(datagram, self.fallback.learn(effects, now), now)
+        if effects and type(effects[-1]) is SendRun:  # the next block, which is no news
+            return self.budget.pass_on(effects, now) if self.budget.limited else effects
+        effects = self.nodes.learn(datagram, self.fallback.learn(effects, now), now)
+        if datagram[0] in (Service.DHCP, Service.PXE):
+            # Blocks that have waited must not leave with these: an ACK waits for its lease.
+            return self.budget.charge(effects, now)
+        return self.budget.pass_on(effects, now)
 
     def looked_up(self, request: int, image: Image | None, now: float) -> Effects:
         """Take the answer to a `Lookup`: the opened image, or None when there is no such regular file."""
-        return self.nodes.learn(None, self._requested(self._tftp.looked_up(request, image, now), now), now)
+        effects = self._requested(self._tftp.looked_up(request, image, now), now)
+        return self.budget.pass_on(self.nodes.learn(None, effects, now), now)
 
     def _receive_dhcp(self, datagram: Datagram, now: float) -> Effects:
         # Lease and ACK first, for the shell lets them wait for the disk together with what comes behind them.
@@ -111,6 +120,7 @@ class BootService:
             self.nodes.next_deadline(),
             self.fallback.next_deadline(),
             self._arp.next_deadline(),
+            self.budget.next_deadline(),
         )
         return min((when for when in deadlines if when is not None), default=None)
 
@@ -118,12 +128,14 @@ class BootService:
         """Do what is due at ``now``; calling it early does nothing."""
         effects = (*self._dhcp.tick(now), *self._mtftp.tick(now), *self._tftp.tick(now))
         effects = self.fallback.learn(effects, now) + self.fallback.tick(now) + self._arp.tick(now, self._is_busy)
-        return (*(self.nodes.learn(None, effects, now) if effects else ()), *self.nodes.tick(now))
+        effects = (*(self.nodes.learn(None, effects, now) if effects else ()), *self.nodes.tick(now))
+        return self.budget.pass_on(effects, now) if effects else self.budget.tick(now)
 
     def image_changed(self, image: Image, now: float) -> Effects:
         """End everything that still serves ``image``, whose file is no longer what was opened: no mixed image, ever."""
+        self.budget.forget_image(image.key)
         effects = (*self._mtftp.image_changed(image, now), *self._tftp.image_changed(image, now))
-        return self.nodes.learn(None, effects, now)
+        return self.budget.pass_on(self.nodes.learn(None, effects, now), now)
 
     def stop_pass(self, group: str, now: float) -> Effects:
         """End the pass that ``group`` ("ADDRESS:PORT") is in the middle of; () when there is none."""
@@ -161,6 +173,7 @@ class BootService:
         self.settings, self.catalogue, self.groups = settings, catalogue, groups
         self.nodes.reconfigure(settings, catalogue)
         self.fallback.reconfigure(settings.multicast.seconds)
+        self.budget.reconfigure(settings.bandwidth, settings.link.mtu)
         effects = (
             *effects,
             *self._mtftp.reconfigure(settings, groups, now),
@@ -176,4 +189,5 @@ class BootService:
             self._tftp.statistics(),
             self.nodes.statistics(),
             self._arp.statistics(),
+            self.budget.statistics(),
         )

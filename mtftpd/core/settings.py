@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
 from mtftpd.core.images import Image
 from mtftpd.core.node_settings import ANYBODY, NO_BOOT, NO_NODES, Boot, Inventory, NodeSettings, Subnet, Terms
+from mtftpd.core.wire_time import LINKS, LinkKind
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import HardwareAddress
 
@@ -68,6 +70,18 @@ class Multicast:
 
 
 @dataclass(frozen=True, slots=True)
+class Bandwidth:
+    """What may be sent: ``rate`` in bit/s on the wire (0: no limit), on the kind of ``link`` that the nodes are on.
+
+    ``weights`` are those of images, by name, where several are sent at once; who is not named has 1.
+    """
+
+    rate: float = 0.0
+    link: LinkKind = LINKS["switch-1g"]
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration of a `mtftpd.core.service.BootService`."""
 
@@ -77,6 +91,7 @@ class Settings:
     boot: Boot = NO_BOOT
     addressing: Addressing = Addressing()
     multicast: Multicast = Multicast()
+    bandwidth: Bandwidth = Bandwidth()
     allowed: tuple[IPv4Network, ...] = ()
     rollover: int = 0
     faithful: bool = True

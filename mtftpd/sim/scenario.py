@@ -8,7 +8,9 @@ from random import Random
 from typing import Final
 
 from mtftpd.core.images import MAX_MTFTP_SIZE
-from mtftpd.sim.topology import BUILT_IN, Topology
+from mtftpd.core.settings import Bandwidth
+from mtftpd.core.wire_time import link_of
+from mtftpd.sim.topology import BUILT_IN, Kind, Topology
 
 MAX_NODES: Final = 20_000
 """Each costs some 10 KiB beside one bit per block: 200 MiB in all."""
@@ -56,7 +58,8 @@ def power_on(text: str) -> PowerOn:
 class Scenario:
     """One simulation; everything that it draws follows from ``seed``.
 
-    ``roms`` are names of `mtftpd.rom.profiles.PROFILES` with weights; ``timeout`` is T4 = T5 in seconds.
+    ``roms`` are names of `mtftpd.rom.profiles.PROFILES` with weights; ``timeout`` is T4 = T5 in seconds;
+    ``rate`` is the budget of the server's link in bit/s on the wire, 0 for no limit.
     """
 
     nodes: int
@@ -67,12 +70,19 @@ class Scenario:
     seed: int = 1
     timeout: int = 2
     limit: float = LIMIT
+    rate: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= MAX_NODES:
             raise ValueError(f"{self.nodes} nodes; give 1 to {MAX_NODES}")
         if not 1 <= self.image_size <= MAX_MTFTP_SIZE:
             raise ValueError(f"an image of {self.image_size} octets; give 1 to {MAX_MTFTP_SIZE}")
+
+    @property
+    def bandwidth(self) -> Bandwidth:
+        """The budget as the server knows it: the bursts of its own link, and those of a hub where there is one."""
+        hub = any(segment.kind is Kind.HUB for segment in self.topology.segments)
+        return Bandwidth(self.rate, link_of(self.topology.rate, half_duplex=hub))
 
 
 def shares(weights: Sequence[float], count: int) -> list[int]:

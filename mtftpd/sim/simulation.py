@@ -198,5 +198,6 @@ def _configuration(scenario: Scenario, content: Content) -> tuple[Settings, Cata
         boot=Boot(default=_NAME),
         addressing=Addressing(_FIRST, _LAST),
         multicast=Multicast(base=_GROUP, seconds=scenario.timeout),
+        bandwidth=scenario.bandwidth,
     )
     return settings, Catalogue((image,), {_NAME: image})

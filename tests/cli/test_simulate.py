@@ -69,6 +69,7 @@ def test_a_node_that_does_not_boot_is_a_failure(tmp_path: Path) -> None:
         (["--rom", "spec+awful"], 2, "there are: option67_to_nul"),
         (["--rom", "spec=x"], 2, "NAME=PERCENT"),
         (["--loss", "lots"], 2, "no percentage"),
+        (["--rate", "fast"], 2, "write 1G or 100M"),
         (["--power-on", "later"], 2, "at-once, staggered:30"),
         (["--image-size", "64M"], 2, "give 1 to 33553919"),
         (["--trace", "00:00:00:00:00:00"], 2, "no node has it"),
@@ -88,3 +89,9 @@ def test_a_bad_file_is_a_bad_configuration(tmp_path: Path, capsys: pytest.Captur
     topology.write_text("[[segment]]\nrate = 'fast'\n")
     assert run(["simulate", "--topology", str(topology)]) == 78
     assert "segment 1: rate" in capsys.readouterr().err
+
+
+def test_a_rate_makes_everything_take_its_time() -> None:
+    quick, slow = (json.loads(simulate("--nodes", "2", "--json", *more).stdout) for more in ((), ("--rate", "1M")))
+    # 81 blocks of 582 octets take 377 ms at 1 Mbit/s.
+    assert min(node["seconds"] for node in slow["per_node"]) > min(node["seconds"] for node in quick["per_node"]) + 0.3

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mtftpd.sim.chance import Quality
 from mtftpd.sim.outcome import Outcome
+from mtftpd.sim.scenario import PowerOn
 from mtftpd.sim.simulation import Simulation
 from mtftpd.sim.topology import BUILT_IN
 from tests.sim.scenes import scene
@@ -17,6 +18,7 @@ FOLDER = Path(__file__).with_name("tables")
 OCTETS = 40_000
 NODES = (1, 4, 24, 100)
 LOSSES = (Quality(), Quality(loss=0.01), Quality(loss=0.05), Quality(loss=0.01, burst=10.0))
+RATES = (0.0, 20e6, 5e6, 3e6, 2e6)
 ROMS = ("spec", "edk1", "spec=60%,edk1=40%")
 HEAD = (
     "rom", "nodes", "loss", "burst", "booted", "multicast", "unicast", "passes", "group", "repeats", "by-unicast",
@@ -42,15 +44,33 @@ def table(network: str) -> str:
     for rom in ROMS:
         for nodes in NODES:
             rows += [row(Simulation(scene(nodes, OCTETS, network, each, rom)).run(), rom, each) for each in LOSSES]
-    widths = [max(len(each[column]) for each in rows) for column in range(len(HEAD))]
-    lines = ("  ".join(f"{cell:>{width}}" for cell, width in zip(each, widths, strict=True)) for each in rows)
     title = f"# {network}, image of {OCTETS} octets ({OCTETS // 512 + 1} blocks); made by tests/sim/make_tables.py\n"
-    return title + "\n".join(lines) + "\n"
+    return title + _aligned(rows)
+
+
+def rates() -> str:
+    """Return the table of link budgets: the same nodes, a third of which are slower than their master."""
+    rows = [["rate", *HEAD]]
+    for rom in ROMS:
+        for rate in RATES:
+            rides = scene(24, 100_000, "slow-listeners", roms=rom, power_on=PowerOn(spread=1.0), rate=rate)
+            rows.append([f"{rate / 1e6:g}M" if rate else "none", *row(Simulation(rides).run(), rom, Quality())])
+    return "# slow-listeners with --rate, image of 100000 octets (196 blocks); made by make_tables.py\n" + _aligned(
+        rows
+    )
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    widths = [max(len(each[column]) for each in rows) for column in range(len(rows[0]))]
+    return "".join(
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(each, widths, strict=True)) + "\n" for each in rows
+    )
 
 
 def main() -> None:
     for network in BUILT_IN:
         (FOLDER / f"{network}.txt").write_text(table(network), encoding="ascii")
+    (FOLDER / "rates.txt").write_text(rates(), encoding="ascii")
 
 
 if __name__ == "__main__":

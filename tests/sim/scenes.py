@@ -25,7 +25,17 @@ HUB_BEHIND_SWITCH = Topology(
     (Segment("rack", uplink=1e9), Segment("old", Kind.HUB, rate=1e7, uplink=1e8, queue=8192, snooping=Snooping.OFF)),
 )
 
-NETWORKS = {**BUILT_IN, TWO_KINDS.name: TWO_KINDS, HUB_BEHIND_SWITCH.name: HUB_BEHIND_SWITCH}
+SLOW_LISTENERS = Topology(
+    "slow-listeners",
+    1e8,
+    (
+        Segment("quick", share=2, rate=1e8, snooping=Snooping.OFF),
+        Segment("slow", rate=1e8, snooping=Snooping.OFF, speed=700, ring=8),
+    ),
+)
+"""One 100 Mbit switch; who is master there acknowledges several times faster than a third of its listeners can read."""
+
+NETWORKS = {each.name: each for each in (*BUILT_IN.values(), TWO_KINDS, HUB_BEHIND_SWITCH, SLOW_LISTENERS)}
 
 
 def with_quality(topology: Topology, quality: Quality) -> Topology:
@@ -44,5 +54,7 @@ def scene(
     roms: str = "spec",
     seed: int = 1,
     power_on: PowerOn = AT_ONCE,
+    rate: float = 0.0,
 ) -> Scenario:
-    return Scenario(nodes, octets, with_quality(NETWORKS[network], quality), mixture(roms), power_on, seed)
+    topology = with_quality(NETWORKS[network], quality)
+    return Scenario(nodes, octets, topology, mixture(roms), power_on, seed, rate=rate)

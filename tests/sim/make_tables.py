@@ -55,8 +55,9 @@ def rates() -> str:
         for rate in RATES:
             rides = scene(24, 100_000, "slow-listeners", roms=rom, power_on=PowerOn(spread=1.0), rate=rate)
             rows.append([f"{rate / 1e6:g}M" if rate else "none", *row(Simulation(rides).run(), rom, Quality())])
-    return "# slow-listeners with --rate, image of 100000 octets (196 blocks); made by make_tables.py\n" + _aligned(
-        rows
+    return (
+        "# slow-listeners with a rate, image of 100000 octets (196 blocks); made by tests/sim/make_tables.py\n"
+        + _aligned(rows)
     )
 
 

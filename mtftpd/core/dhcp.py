@@ -17,15 +17,16 @@ A NAK makes a client start again, so it goes only to clients that ask us, or for
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from math import inf
 
 from mtftpd.core import option_codes as code
+from mtftpd.core.address_book import Place
 from mtftpd.core.boot_plan import BootPlan, Planner
 from mtftpd.core.clients import Client
 from mtftpd.core.delivery import Delivery, Route, route, route_to_all
 from mtftpd.core.effects import DropReason, Effects, Report, ReportKind
-from mtftpd.core.leases import LeaseState, LeaseTable
+from mtftpd.core.leases import LeaseState
 from mtftpd.core.outbox import Call, Outbox
 from mtftpd.core.replies import Grant, Replies
 from mtftpd.core.settings import Settings
@@ -37,13 +38,12 @@ _NOWHERE = IPv4Address(0)
 
 
 class AddressServer:
-    """Answers what comes in on port 67; ``network`` is the subnet of the lease table's pool."""
+    """Answers what comes in on port 67 from one network, whose leases are in ``place``."""
 
-    def __init__(
-        self, settings: Settings, leases: LeaseTable, planner: Planner, replies: Replies, outbox: Outbox
-    ) -> None:
+    def __init__(self, settings: Settings, place: Place, planner: Planner, replies: Replies, outbox: Outbox) -> None:
         self._settings = settings
-        self._leases = leases
+        self._network = place.network
+        self._leases = place.leases
         self._planner = planner
         self._replies = replies
         self._outbox = outbox
@@ -63,15 +63,7 @@ class AddressServer:
         handler = self._handlers.get(kind)
         if handler is None:
             return call.drop(DropReason.NOT_A_REQUEST, f"DHCP message type {kind}")
-        if self._network is None:
-            return call.drop(DropReason.NO_ADDRESS, "no range is configured")
-        if int(call.request.giaddr) and call.request.giaddr not in self._network:
-            return call.drop(DropReason.RELAY_NOT_SERVED, f"no addresses for relay {call.request.giaddr}")
         return handler(call)
-
-    @property
-    def _network(self) -> IPv4Network | None:
-        return self._leases.pool.network if self._leases.pool is not None else None
 
     def _discover(self, call: Call) -> Effects:
         if not self._is_served(call):
@@ -79,13 +71,11 @@ class AddressServer:
         plan = self._plan(call.client)
         if plan is None and call.client.boots:
             return call.drop(DropReason.NO_BOOT_FILE)
-        if self._is_elsewhere(call):
-            return call.drop(DropReason.NO_ADDRESS, "the range is for relayed clients")
         wanted = call.request.options.address(code.REQUESTED_ADDRESS)
-        lease = self._leases.reserve(call.client.key, wanted, call.now)
+        lease = self._leases.reserve(call.client.key, wanted, call.now, self._own(call))
         if lease is None:
             return call.drop(DropReason.NO_ADDRESS, f"all {len(self._leases)} are taken")
-        grant = Grant(lease.address, self._settings.addressing.lease_seconds)
+        grant = Grant(lease.address, call.client.settings.terms.lease_seconds)
         offer = self._replies.answer(MessageType.OFFER, call.request, call.client, plan, grant)
         believes_ciaddr = not call.client.settings.does(ServerAction.IGNORE_CIADDR)
         way = route(call.request, lease.address, ciaddr_counts=believes_ciaddr, ports=self._settings.ports)
@@ -129,7 +119,7 @@ class AddressServer:
             return self._refuse(call, wanted, "another address is yours")
         if not self._is_served(call):
             return call.drop(DropReason.NOT_PXE)
-        if self._network is not None and wanted not in self._network:
+        if wanted not in self._network:
             return self._refuse(call, wanted, "wrong network")
         # RFC 2131 4.3.2: whoever has no record of the client stays silent, so that servers can share a segment.
         return call.drop(DropReason.UNKNOWN_LEASE, f"it remembers {wanted}")
@@ -152,8 +142,8 @@ class AddressServer:
         plan = self._plan(call.client)
         if plan is None and call.client.boots:
             return call.drop(DropReason.NO_BOOT_FILE)
-        seconds = self._settings.addressing.lease_seconds
-        if self._leases.bind(call.client.key, address, call.now + seconds, call.now) is None:
+        seconds = call.client.settings.terms.lease_seconds
+        if self._leases.bind(call.client.key, address, call.now + seconds, call.now, self._own(call)) is None:
             return None
         ack = self._replies.answer(MessageType.ACK, call.request, call.client, plan, Grant(address, seconds))
         is_renewal = code.REQUESTED_ADDRESS not in call.request.options
@@ -206,14 +196,13 @@ class AddressServer:
         address = _NOWHERE
         # A client that knows its address (RFC 951 3: ciaddr) only wants to know its server and its boot file.
         if not int(call.request.ciaddr):
-            if self._is_elsewhere(call):
-                return call.drop(DropReason.NO_ADDRESS, "the range is for relayed clients")
-            lease = self._leases.reserve(call.client.key, None, call.now)
-            if lease is None or self._leases.bind(call.client.key, lease.address, inf, call.now) is None:
-                self._leases.cancel(call.client.key, call.now)
+            key, own = call.client.key, self._own(call)
+            lease = self._leases.reserve(key, None, call.now, own)
+            if lease is None or self._leases.bind(key, lease.address, inf, call.now, own) is None:
+                self._leases.cancel(key, call.now)
                 return call.drop(DropReason.NO_ADDRESS, "for ever, as BOOTP wants it")
             address = lease.address
-        reply = self._replies.bootp(call.request, plan, address)
+        reply = self._replies.bootp(call.request, call.client, plan, address)
         way = route(call.request, address, ciaddr_counts=True, ports=self._settings.ports)
         return self._outbox.send(call, reply, way, ReportKind.BOOTP_ANSWERED, plan)
 
@@ -239,7 +228,7 @@ class AddressServer:
     def _is_ours(self, call: Call) -> bool:
         return call.request.options.address(code.SERVER_IDENTIFIER) == self._settings.link.address
 
-    def _is_elsewhere(self, call: Call) -> bool:
-        """Return whether the client is on our own link, but the range is that of another network."""
-        network = self._network
-        return not int(call.request.giaddr) and network is not None and self._settings.link.address not in network
+    def _own(self, call: Call) -> IPv4Address | None:
+        """Return the address that is this client's alone, None when it has none here."""
+        address = call.client.settings.entry.address_of(call.client.hardware)
+        return address if address is not None and address in self._network else None

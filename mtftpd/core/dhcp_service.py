@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 from mtftpd.core import option_codes as code
+from mtftpd.core.address_book import AddressBook, links_of
+from mtftpd.core.address_servers import AddressServers
 from mtftpd.core.arp import ArpEntries
 from mtftpd.core.boot_plan import Planner
 from mtftpd.core.clients import Client, recognise
 from mtftpd.core.delivery import reachable
-from mtftpd.core.dhcp import AddressServer
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SaveLease, Service
 from mtftpd.core.fallback import FallbackMemory
 from mtftpd.core.fallback_watch import FallbackWatch, Told
 from mtftpd.core.groups import Groups
-from mtftpd.core.leases import Lease, LeaseState, LeaseTable, Pool
+from mtftpd.core.leases import Lease, LeaseState
 from mtftpd.core.node_settings import NodeSettings
 from mtftpd.core.offered_files import OfferedFiles
 from mtftpd.core.outbox import Call, Outbox
@@ -25,7 +26,7 @@ from mtftpd.core.proxy import ProxyServer
 from mtftpd.core.pxe_discovery import PxeServer, boot_item
 from mtftpd.core.replies import Replies
 from mtftpd.core.settings import Catalogue, Mode, Settings
-from mtftpd.errors import BadConfig, Malformed
+from mtftpd.errors import Malformed
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import BOOTREQUEST, DhcpMessage, MessageType
@@ -49,7 +50,7 @@ class _Servers:
     """What one configuration needs; swapped as a whole."""
 
     settings: Settings
-    leases: LeaseTable
+    book: AddressBook
     planner: Planner
     pxe: PxeServer
     answer: Callable[[Call], Effects]
@@ -93,12 +94,12 @@ class DhcpService:
 
     def tick(self, now: float) -> Effects:
         """Let go of the addresses whose time is over."""
-        self._servers.leases.expire(now)
+        self._servers.book.expire(now)
         return self._saves()
 
     def next_deadline(self) -> float | None:
         """Return when the next address is let go, or None."""
-        return self._servers.leases.next_deadline()
+        return self._servers.book.next_deadline()
 
     def offered(self, address: str) -> str | None:
         """Return the TFTP name of the boot file that the node at ``address`` was offered."""
@@ -106,45 +107,45 @@ class DhcpService:
 
     def leases(self) -> tuple[Lease, ...]:
         """Return copies of all lease records, to be kept for the next run."""
-        return self._servers.leases.snapshot()
+        return self._servers.book.snapshot()
 
     def release(self, address: IPv4Address, now: float) -> Effects:
         """Let go of a lease on an operator's word, as if its client had released it; () when there is none."""
-        leases = self._servers.leases
-        lease = leases.at(address, now)
-        if lease is None or lease.key is None or not leases.release(lease.key, address, now):
+        book = self._servers.book
+        lease = book.at(address, now)
+        if lease is None or lease.key is None or not book.release(lease.key, address, now):
             return ()
         hardware = None if lease.key.is_identifier else HardwareAddress(lease.key.htype, lease.key.octets)
         return (*self._saves(), Report(ReportKind.DHCP_RELEASED, str(address), hardware))
 
     def reconfigure(self, settings: Settings, catalogue: Catalogue, groups: Groups, now: float) -> Effects:
         """Swap the configuration; leases whose address is still in the range stay.  On `BadConfig` nothing changes."""
-        former = self._servers.leases
+        former = self._servers.book
         former.expire(now)
         self._servers = self._configure(settings, catalogue, groups, former.snapshot())
         return _saves(former.changes())
 
     def statistics(self) -> DhcpStatistics:
         """Return a snapshot that shares nothing with the running service."""
-        states = Counter(lease.state for lease in self._servers.leases.snapshot())
+        states = Counter(lease.state for lease in self._servers.book.snapshot())
         return DhcpStatistics(self._received, dict(self._reports), dict(self._drops), dict(states))
 
     def _configure(
         self, settings: Settings, catalogue: Catalogue, groups: Groups, leases: tuple[Lease, ...]
     ) -> _Servers:
-        pool = pool_of(settings)
-        table = LeaseTable(pool, leases)
+        book = AddressBook(settings, leases)
         planner = Planner(settings, catalogue, groups)
-        replies = Replies(settings, pool.network if pool is not None else None)
+        home = book.place(settings.link.address)
+        replies = Replies(settings, home.network if home is not None else None)
         outbox = Outbox(settings, self._files, self.arp)
         if settings.mode is Mode.DHCP:
-            answer = AddressServer(settings, table, planner, replies, outbox).handle
+            answer = AddressServers(settings, book, planner, outbox).handle
         else:
             answer = ProxyServer(settings, planner, replies, outbox, self._files).handle
-        return _Servers(settings, table, planner, PxeServer(settings, planner, replies, outbox), answer)
+        return _Servers(settings, book, planner, PxeServer(settings, planner, replies, outbox), answer)
 
     def _saves(self) -> Effects:
-        return _saves(self._servers.leases.changes())
+        return _saves(self._servers.book.changes())
 
     def _handle(self, datagram: Datagram, now: float) -> Effects:
         servers = self._servers
@@ -171,9 +172,9 @@ class DhcpService:
     def _in_force(self, request: DhcpMessage) -> NodeSettings:
         """Return what is in force for the sender of ``request``, which is on our link or behind a relay agent."""
         settings = self._servers.settings
-        place = request.giaddr if int(request.giaddr) else settings.link.address
+        subnets = map(settings.subnet_of, links_of(request, settings.link.address))
         uuid = request.options.get(code.MACHINE_IDENTIFIER, b"")[1:]
-        return settings.node(request.hardware, uuid, settings.subnet_of(place))
+        return settings.node(request.hardware, uuid, next(filter(None, subnets), None))
 
     def _answer(self, call: Call) -> Effects:
         servers, request, client = self._servers, call.request, call.client
@@ -217,29 +218,3 @@ def _saves(changed: list[Lease]) -> Effects:
     """Return the effects that save ``changed``: whoever gets a lease waits for it, whoever gives one back does not."""
     awaited = any(lease.state is LeaseState.BOUND for lease in changed)
     return tuple(SaveLease(lease.address, lease.key, lease.state, lease.expires, awaited) for lease in changed)
-
-
-def pool_of(settings: Settings) -> Pool | None:
-    """Return the addresses that may be given out; None without a range and in the other modes.
-
-    Raises `BadConfig` when the range lies in no network that is served.
-    """
-    addressing = settings.addressing
-    if settings.mode is not Mode.DHCP or addressing.first is None or addressing.last is None:
-        return None
-    network = _network_of(settings)
-    if network is None:
-        raise BadConfig(
-            f"--range {addressing.first}-{addressing.last}: not within {settings.link.network}, the network of"
-            f" {settings.link.name}, nor within another network that is allowed; choose addresses from one of them"
-        )
-    excluded = frozenset(each for each in (settings.link.address, addressing.router) if each is not None)
-    return Pool(network, addressing.first, addressing.last, excluded)
-
-
-def _network_of(settings: Settings) -> IPv4Network | None:
-    first, last = settings.addressing.first, settings.addressing.last
-    for network in (settings.link.network, *settings.allowed):
-        if first in network and last in network:
-            return network
-    return None

@@ -10,6 +10,9 @@ and what moves them::
     BOUND    -expired, release->  FREE
     OFFERED, BOUND -decline->     (no client; the address rests for `DECLINE_SECONDS`)
 
+An address that is `Fixed` is one node's: nobody else is given it, whether it is in the range or not.  Who had it
+before keeps the record until it ends, and is refused when it wants to go on; meanwhile the node gets another one.
+
 A free address costs O(1): addresses that nobody ever had come from a counter, which moves on over what it hands out
 and never back; when it has reached the end, the address that was freed longest ago is taken.
 """
@@ -17,6 +20,7 @@ and never back; when it has reached the end, the address that was freed longest 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
@@ -85,6 +89,12 @@ class Pool:
         return max(0, last - first + 1)
 
 
+Fixed = Mapping[IPv4Address, frozenset[ClientKey]]
+"""Addresses that are one node's -> its keys, none where only its UUID is known."""
+
+NOTHING_FIXED: Fixed = {}
+
+
 class LeaseState(Enum):
     """The state of one record."""
 
@@ -110,9 +120,20 @@ class Lease:
 class LeaseTable:
     """The records of one pool.  Every method that takes ``now`` (monotonic seconds) first lets go what has expired."""
 
-    def __init__(self, pool: Pool | None, leases: tuple[Lease, ...] = ()) -> None:
-        """Take up those of ``leases`` (a `snapshot`) that are still in ``pool``; without a pool nothing is given."""
+    def __init__(
+        self,
+        pool: Pool | None,
+        leases: tuple[Lease, ...] = (),
+        fixed: Fixed = NOTHING_FIXED,
+        limit: int = MAX_LEASES,
+    ) -> None:
+        """Take up those of ``leases`` (a `snapshot`) that are still in ``pool`` or ``fixed``.
+
+        Without a pool only fixed addresses are given; ``limit`` is how many records of others there may be.
+        """
         self.pool = pool
+        self._fixed = fixed
+        self._limit = limit
         self._fresh, self._last_fresh = pool.bounds if pool is not None else (1, 0)
         self._by_key: dict[ClientKey, Lease] = {}
         self._by_address: dict[IPv4Address, Lease] = {}
@@ -122,7 +143,7 @@ class LeaseTable:
         self._changed: dict[IPv4Address, None] = {}
         self._deadlines: Deadlines[IPv4Address] = Deadlines()
         for lease in leases:
-            if pool is not None and lease.address in pool and len(self._by_address) < MAX_LEASES:
+            if lease.address in fixed or (pool is not None and lease.address in pool and self._has_room()):
                 self._adopt(lease)
         self._changed.clear()
 
@@ -144,19 +165,29 @@ class LeaseTable:
         self.expire(now)
         return self._by_address.get(address)
 
-    def reserve(self, key: ClientKey, wanted: IPv4Address | None, now: float) -> Lease | None:
+    def reserve(
+        self, key: ClientKey, wanted: IPv4Address | None, now: float, fixed: IPv4Address | None = None
+    ) -> Lease | None:
         """Hold an address for ``key`` until it asks for it; None when there is none (RFC 2131 4.3.1).
 
-        In this order: what it has or had, ``wanted`` when nobody holds it, an address that nobody ever had, the one
-        that was freed longest ago.
+        In this order: ``fixed``, its own, unless somebody still holds it; what it has or had, ``wanted`` when nobody
+        holds it, an address that nobody ever had, the one that was freed longest ago.
         """
         self.expire(now)
-        lease = self._by_key.get(key) or self._assign(key, wanted)
+        lease = self._by_key.get(key)
+        if lease is not None and not self._may_have(key, lease.address, fixed):
+            self.forget(key)
+            lease = None
+        if fixed is not None and (lease is None or lease.address != fixed):
+            lease = self._take(key, fixed, fixed) or lease
+        lease = lease or self._assign(key, wanted)
         if lease is not None and lease.state is not LeaseState.BOUND:
             self._hold(lease, LeaseState.OFFERED, now + OFFER_HOLD_SECONDS)
         return lease
 
-    def bind(self, key: ClientKey, address: IPv4Address, expires: float, now: float) -> Lease | None:
+    def bind(
+        self, key: ClientKey, address: IPv4Address, expires: float, now: float, fixed: IPv4Address | None = None
+    ) -> Lease | None:
         """Give ``address`` to ``key`` until ``expires``; None when it is not its own and not free, or not ours.
 
         A free address of the pool is given even when nothing was offered: the offer may have been made before a
@@ -164,14 +195,23 @@ class LeaseTable:
         """
         self.expire(now)
         lease = self._by_key.get(key)
+        if not self._may_have(key, address, fixed):
+            return None
         if lease is None or lease.address != address:
             if lease is not None and lease.state is not LeaseState.FREE:
                 return None
-            lease = self._take(key, address)
-        if lease is None or (expires == inf and lease.expires != inf and self._eternal >= self._share()):
+            lease = self._take(key, address, fixed)
+        if lease is None or (expires == inf and lease.expires != inf and not self._may_keep(lease, fixed)):
             return None
         self._hold(lease, LeaseState.BOUND, expires)
         return lease
+
+    def forget(self, key: ClientKey) -> None:
+        """Take from ``key`` whatever it has or had."""
+        lease = self._by_key.pop(key, None)
+        if lease is not None:
+            self._let_go(lease)
+            lease.key = None
 
     def cancel(self, key: ClientKey, now: float) -> None:
         """Let an offer go that the client did not take."""
@@ -236,7 +276,7 @@ class LeaseTable:
         if copy.key is not None:
             self._by_key[copy.key] = copy
         if lease.state is LeaseState.FREE:
-            self._free[copy.address] = None
+            self._put_back(copy.address)
             return
         self._hold(copy, lease.state, lease.expires)
         if lease.state is LeaseState.DECLINED:
@@ -263,11 +303,30 @@ class LeaseTable:
         self._note(lease)
         lease.state = LeaseState.FREE
         lease.expires = 0.0
-        self._free[lease.address] = None
+        self._put_back(lease.address)
+
+    def _put_back(self, address: IPv4Address) -> None:
+        if address not in self._fixed:
+            self._free[address] = None
+
+    def _has_room(self) -> bool:
+        return len(self._by_address) < self._limit + len(self._fixed)
+
+    def _may_have(self, key: ClientKey, address: IPv4Address, fixed: IPv4Address | None) -> bool:
+        """Return whether ``address`` is not fixed for somebody else; of a UUID's node the one who has it may go on."""
+        owners = self._fixed.get(address)
+        if owners is None or address == fixed or key in owners:
+            return True
+        record = self._by_address.get(address)
+        return not owners and record is not None and record.key == key and record.state is LeaseState.BOUND
+
+    def _may_keep(self, lease: Lease, fixed: IPv4Address | None) -> bool:
+        """Return whether this lease may be for ever."""
+        return lease.address == fixed or self._eternal < self._share()
 
     def _assign(self, key: ClientKey, wanted: IPv4Address | None) -> Lease | None:
-        lease = self._take(key, wanted) if wanted is not None else None
-        if lease is None and len(self._by_address) < MAX_LEASES and (fresh := self._next_fresh()) is not None:
+        lease = self._take(key, wanted) if wanted is not None and wanted not in self._fixed else None
+        if lease is None and self._has_room() and (fresh := self._next_fresh()) is not None:
             lease = self._take(key, fresh)
         if lease is None and self._free:
             lease = self._take(key, next(iter(self._free)))
@@ -276,27 +335,28 @@ class LeaseTable:
     def _next_fresh(self) -> IPv4Address | None:
         while self.pool is not None and self._fresh <= self._last_fresh:
             address = IPv4Address(self._fresh)
-            if address in self.pool and address not in self._by_address:
+            if address in self.pool and address not in self._by_address and address not in self._fixed:
                 return address
             self._fresh += 1
         return None
 
-    def _take(self, key: ClientKey, address: IPv4Address) -> Lease | None:
+    def _take(self, key: ClientKey, address: IPv4Address, fixed: IPv4Address | None = None) -> Lease | None:
         """Make ``address`` the one of ``key``, unless somebody holds it; forget both of their earlier records."""
         lease = self._by_address.get(address)
         if lease is None:
-            if self.pool is None or address not in self.pool or len(self._by_address) >= MAX_LEASES:
+            is_ours = self.pool is not None and address in self.pool and self._has_room()
+            if address != fixed and not is_ours:
                 return None
             lease = self._by_address[address] = Lease(None, address)
-            self._free[address] = None
+            self._put_back(address)
         elif lease.state is not LeaseState.FREE:
             return None
         if lease.key is not None:
             del self._by_key[lease.key]
         former = self._by_key.pop(key, None)
         if former is not None:
+            self._let_go(former)
             former.key = None
-            self._note(former)
         lease.key = key
         self._by_key[key] = lease
         return lease

@@ -134,6 +134,10 @@ class NodeEntry:
     group: Scope = NOTHING_SAID
     own: Scope = NOTHING_SAID
 
+    def address_of(self, hardware: HardwareAddress) -> IPv4Address | None:
+        """Return the address of this interface: of several the first has it; the UUID alone tells none from another."""
+        return self.address if hardware in self.hardware[:1] or not self.hardware else None
+
 
 ANYBODY: Final = NodeEntry()
 

@@ -30,7 +30,10 @@ BOOTP_SIZE = bootp.MINIMUM_SIZE
 IPXE_NO_PROXY_WAIT = bytes((176, 1, 1))
 """Option 175 with no-pxedhcp: iPXE need not wait 2 s for the offer of a proxy (quirk Q58)."""
 
-EXPENDABLE = (code.IPXE, code.TFTP_SERVER_NAME, code.CLIENT_IDENTIFIER, code.MACHINE_IDENTIFIER, code.ROUTER)
+EXPENDABLE = (
+    code.IPXE, code.NTP_SERVERS, code.DOMAIN_NAME, code.HOST_NAME, code.TFTP_SERVER_NAME, code.CLIENT_IDENTIFIER,
+    code.MACHINE_IDENTIFIER, code.DNS_SERVERS, code.ROUTER,
+)  # fmt: skip
 """What a reply that is too large does without, in this order; the header says the same as 66."""
 
 _NOWHERE = IPv4Address(0)
@@ -77,7 +80,6 @@ class Replies:
     def __init__(self, settings: Settings, network: IPv4Network | None) -> None:
         self._server = settings.link.address
         self._server_text = str(self._server).encode("ascii")
-        self._router = settings.addressing.router
         self._network = network
 
     def answer(
@@ -92,7 +94,8 @@ class Replies:
             options[code.RENEWAL_TIME] = (seconds // 2).to_bytes(4, "big")
             options[code.REBINDING_TIME] = (seconds * 7 // 8).to_bytes(4, "big")
         if grant is not None or request.message_type == MessageType.INFORM:
-            options.update(self._subnet(request))
+            options.update(self._subnet(request, client))
+            options.update(_services(request, client))
         if plan is not None:
             options.update(self._boot_options(client, plan))
         if code.MACHINE_IDENTIFIER in request.options:
@@ -123,10 +126,10 @@ class Replies:
         header = self._header(request, options)
         return replace(header, flags=header.flags | BROADCAST_FLAG) if int(request.giaddr) else header
 
-    def bootp(self, request: DhcpMessage, plan: BootPlan, address: IPv4Address) -> DhcpMessage:
+    def bootp(self, request: DhcpMessage, client: Client, plan: BootPlan, address: IPv4Address) -> DhcpMessage:
         """Return a BOOTREPLY; it has a vendor area when the request had one (RFC 1542 3.1.4)."""
         header = replace(
-            self._header(request, self._subnet(request)),
+            self._header(request, self._subnet(request, client)),
             ciaddr=request.ciaddr,
             yiaddr=address,
             siaddr=self._server,
@@ -150,15 +153,17 @@ class Replies:
             options=Options(options),
         )
 
-    def _subnet(self, request: DhcpMessage) -> dict[int, bytes]:
+    def _subnet(self, request: DhcpMessage, client: Client) -> dict[int, bytes]:
         """Return mask and gateway: one router always, since PXE stacks with broken routing use it (quirk Q27)."""
         if self._network is None:
             return {}
-        fallback = request.giaddr if int(request.giaddr) else self._server
-        return {
-            code.SUBNET_MASK: self._network.netmask.packed,
-            code.ROUTER: (self._router or fallback).packed,
-        }
+        if request.message_type == MessageType.INFORM and int(request.ciaddr) and request.ciaddr not in self._network:
+            return {}  # It comes by way of a router and is in another network than the one that was asked about.
+        options = {code.SUBNET_MASK: self._network.netmask.packed}
+        router = client.settings.terms.router or (request.giaddr if int(request.giaddr) else self._server)
+        if router in self._network:
+            options[code.ROUTER] = router.packed
+        return options
 
     def _boot_options(self, client: Client, plan: BootPlan) -> dict[int, bytes]:
         options: dict[int, bytes] = {}
@@ -172,3 +177,16 @@ class Replies:
         if plan.blocks is not None:
             options[code.BOOT_FILE_SIZE] = plan.blocks.to_bytes(2, "big")
         return options
+
+
+def _services(request: DhcpMessage, client: Client) -> dict[int, bytes]:
+    """Return what is configured of options 6, 12, 15 and 42, in so far as the client asks for it in option 55."""
+    terms = client.settings.terms
+    configured = {
+        code.DNS_SERVERS: b"".join(each.packed for each in terms.dns),
+        code.HOST_NAME: client.settings.entry.host_name.encode("ascii"),
+        code.DOMAIN_NAME: terms.domain.encode("ascii"),
+        code.NTP_SERVERS: b"".join(each.packed for each in terms.ntp),
+    }
+    asked = request.options.get(code.PARAMETER_LIST, bytes(configured))
+    return {number: value for number, value in configured.items() if value and number in asked}

@@ -8,6 +8,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
 from mtftpd.core.images import Image
+from mtftpd.core.networks import NetworkMap
 from mtftpd.core.node_settings import ANYBODY, NO_BOOT, NO_NODES, Boot, Inventory, NodeSettings, Subnet, Terms
 from mtftpd.core.wire_time import LINKS, LinkKind
 from mtftpd.quirks.vocabulary import ServerAction
@@ -100,6 +101,10 @@ class Settings:
     subnets: tuple[Subnet, ...] = ()
     """Networks with a section of their own, none of which overlaps another; the link's need not be one of them."""
     inventory: Inventory = NO_NODES
+    _by_network: NetworkMap[Subnet] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_network", NetworkMap({each.network: each for each in self.subnets}))
 
     def does(self, action: ServerAction) -> bool:
         """Return whether a work-around is in force for those who have no section."""
@@ -116,7 +121,7 @@ class Settings:
 
     def subnet_of(self, address: IPv4Address) -> Subnet | None:
         """Return the subnet with a section that ``address`` is in, or None."""
-        return next((subnet for subnet in self.subnets if address in subnet.network), None)
+        return self._by_network.find(address)
 
     def boots(self) -> frozenset[Boot]:
         """Return everything that is booted somewhere, in so far as one section alone decides it."""

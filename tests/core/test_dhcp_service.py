@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtftpd.core.dhcp_service import DhcpService, pool_of
+from mtftpd.core.dhcp_service import DhcpService
 from mtftpd.core.effects import Drop, DropReason, Report, ReportKind, Send, Service
 from mtftpd.core.groups import Groups
 from mtftpd.core.leases import DECLINE_SECONDS, LeaseState
@@ -25,10 +25,8 @@ from tests.core.dhcp_lab import (
     ANYBODY,
     BIOS_ROM,
     DHCP,
-    FAR,
     HTTP,
     IPXE,
-    LINK,
     MAC,
     NOBODY,
     ONE_IMAGE,
@@ -91,20 +89,6 @@ def test_statistics_are_a_snapshot() -> None:
     assert before.drops == {DropReason.MALFORMED: 1}
     with pytest.raises(FrozenInstanceError):
         before.received = 5  # type: ignore[misc]
-
-
-def test_the_range_of_a_configuration() -> None:
-    first, last = IPv4Address("10.0.0.100"), IPv4Address("10.0.0.149")
-    pool = pool_of(DHCP)
-    assert pool is not None
-    assert (pool.first, pool.last, pool.network, pool.excluded) == (first, last, LINK.network, frozenset({SERVER}))
-    assert pool_of(PROXY) is None
-    assert pool_of(with_addressing(DHCP, last=None)) is None
-    far = pool_of(with_addressing(DHCP, first=FAR[50], last=FAR[59], router=FAR[1]))
-    assert far is not None
-    assert (far.network, far.excluded) == (FAR, frozenset({SERVER, FAR[1]}))
-    with pytest.raises(BadConfig, match=r"--range 10\.0\.0\.100-10\.0\.1\.1: not within 10\.0\.0\.0/24"):
-        pool_of(with_addressing(DHCP, last=IPv4Address("10.0.1.1")))
 
 
 def test_a_bad_configuration_changes_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 from math import inf
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -15,6 +16,7 @@ from mtftpd.core.leases import (
     DECLINE_SECONDS,
     OFFER_HOLD_SECONDS,
     ClientKey,
+    Fixed,
     Lease,
     LeaseState,
     LeaseTable,
@@ -187,15 +189,14 @@ def test_leases_for_ever_cannot_use_up_a_range() -> None:
     assert bound(table, 5, 104, until=inf)
 
 
-def test_the_number_of_records_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "MAX_LEASES", 3)
-    table = LeaseTable(pool(100, 120))
+def test_the_number_of_records_is_limited() -> None:
+    table = LeaseTable(pool(100, 120), limit=3)
     assert [offered(table, n) for n in range(4)] == [address(100), address(101), address(102), None]
     assert not bound(table, 9, 110)
     table.cancel(key(1), 1.0)
     assert offered(table, 5, now=1.0) == address(101)
     assert len(table) == 3
-    assert len(LeaseTable(pool(100, 120), (*table.snapshot(), Lease(key(9), address(119))))) == 3
+    assert len(LeaseTable(pool(100, 120), (*table.snapshot(), Lease(key(9), address(119))), limit=3)) == 3
 
 
 def test_without_a_pool_nothing_is_given() -> None:
@@ -238,6 +239,59 @@ def test_a_snapshot_shares_nothing_with_the_table() -> None:
     assert before[0].state is LeaseState.BOUND
 
 
+# Addresses of one node
+
+
+def test_a_fixed_address_is_for_one_node_alone() -> None:
+    table = LeaseTable(pool(100, 102), (), {address(101): frozenset({key(1)}), address(7): frozenset({key(2)})})
+    assert offered(table, 9, wanted=address(101)) == address(100)
+    assert offered(table, 8, wanted=address(7)) == address(102)
+    assert offered(table, 7) is None
+    for number, last in ((1, 101), (2, 7)):
+        lease = table.reserve(key(number), address(100), 0.0, address(last))
+        assert lease is not None
+        assert lease.address == address(last)
+        assert table.bind(key(number), address(last), inf, 0.0, address(last)) is not None
+    assert not bound(table, 9, 101)
+    assert not bound(table, 9, 7)
+    assert table.release(key(2), address(7), 1.0)
+    assert offered(table, 9, wanted=address(7)) == address(100)
+    assert not table.reserve(key(7), None, 1.0)
+
+
+def test_who_had_the_address_before_keeps_it_until_the_end_and_no_longer() -> None:
+    before = LeaseTable(pool(100, 102))
+    assert bound(before, 9, 100, until=50.0)
+    table = LeaseTable(pool(100, 102), before.snapshot(), {address(100): frozenset({key(1)})})
+    meanwhile = table.reserve(key(1), None, 1.0, address(100))
+    assert meanwhile is not None
+    assert meanwhile.address == address(101)
+    assert not bound(table, 9, 100, now=2.0), "it is refused when it wants to go on"
+    assert offered(table, 9, now=3.0) == address(102), "it begins anew, and gets another one"
+    moved = table.reserve(key(1), None, 4.0, address(100))
+    assert moved is not None
+    assert moved.address == address(100)
+
+
+def test_the_system_of_a_node_that_is_known_by_its_uuid_keeps_the_address() -> None:
+    table = LeaseTable(pool(100, 102), (), {address(7): frozenset()})
+    assert table.bind(key(1), address(7), 60.0, 0.0, address(7)) is not None
+    assert bound(table, 1, 7, until=90.0), "without a UUID it is who has the address already"
+    assert offered(table, 1) == address(7)
+    assert not bound(table, 2, 7)
+    again = LeaseTable(pool(100, 102), table.snapshot(), {address(7): frozenset()})
+    assert bound(again, 1, 7, now=10.0, until=90.0)
+
+
+def test_the_limit_is_for_those_without_an_address_of_their_own() -> None:
+    table = LeaseTable(pool(100, 103), (), {address(7): frozenset({key(1)})}, limit=1)
+    assert offered(table, 2) is not None
+    lease = table.reserve(key(1), None, 0.0, address(7))
+    assert lease is not None
+    assert lease.address == address(7)
+    assert offered(table, 3) is None
+
+
 def by_address(lease: Lease) -> IPv4Address:
     return lease.address
 
@@ -247,36 +301,57 @@ class Leases(RuleBasedStateMachine):
 
     POOL = pool(100, 111, frozenset({address(105)}))
     CLIENTS = st.integers(0, 19).map(key)
-    ADDRESSES = st.integers(98, 113).map(address)
+    ADDRESSES = st.integers(98, 120).map(address)
+    FIXED: ClassVar = {
+        address(104): frozenset({key(3)}), address(120): frozenset({key(4)}), address(110): frozenset()
+    }  # fmt: skip
+    """In the range, outside of it, and the one of a node that is known by its UUID, which has two interfaces."""
+    OWN: ClassVar = {key(3): address(104), key(4): address(120), key(5): address(110), key(6): address(110)}
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = LeaseTable(self.POOL)
+        self.fixed: Fixed = self.FIXED
+        self.table = LeaseTable(self.POOL, (), self.fixed)
         self.now = 0.0
         self.promised: dict[IPv4Address, tuple[ClientKey, float]] = {}
+        self.rests: dict[IPv4Address, float] = {}
         self.saved: dict[IPv4Address, Lease] = {}
 
     def holds(self, who: ClientKey, where: IPv4Address) -> bool:
         holder, until = self.promised.get(where, (None, -1.0))
         return holder == who and until > self.now
 
+    def own(self, who: ClientKey) -> IPv4Address | None:
+        found = self.OWN.get(who)
+        return found if found in self.fixed else None
+
     def note(self, who: ClientKey, lease: Lease | None) -> None:
         if lease is None:
             return
+        goes_on = self.holds(who, lease.address) and not self.fixed.get(lease.address, True)
+        assert lease.address not in self.fixed or lease.address == self.own(who) or goes_on
         holder, until = self.promised.get(lease.address, (who, 0.0))
         assert holder == who or until <= self.now, f"{lease.address} was promised to {holder} until {until}"
-        assert lease.address in self.POOL
+        assert lease.address in self.POOL or lease.address in self.fixed
+        for left in [each for each in self.promised if self.holds(who, each)]:
+            del self.promised[left]
         self.promised[lease.address] = (who, lease.expires)
 
     @rule(who=CLIENTS, wanted=st.none() | ADDRESSES)
     def reserve(self, who: ClientKey, wanted: IPv4Address | None) -> None:
-        self.note(who, self.table.reserve(who, wanted, self.now))
+        own = self.own(who)
+        is_free = own is not None and not any(self.holds(key(n), own) for n in range(20))
+        lease = self.table.reserve(who, wanted, self.now, own)
+        self.note(who, lease)
+        rests = own is not None and self.now < self.rests.get(own, 0.0)
+        assert not is_free or rests or (lease is not None and lease.address == own), "a node gets its own address"
 
     @rule(who=CLIENTS, where=ADDRESSES, seconds=st.sampled_from([5.0, 600.0, inf]))
     def bind(self, who: ClientKey, where: IPv4Address, seconds: float) -> None:
         held = self.holds(who, where)
-        lease = self.table.bind(who, where, self.now + seconds, self.now)
-        assert lease is not None or not held or seconds == inf, "whoever holds an address can bind it"
+        lease = self.table.bind(who, where, self.now + seconds, self.now, self.own(who))
+        may = where not in self.fixed or where == self.own(who)
+        assert lease is not None or not held or seconds == inf or not may, "whoever holds an address can bind it"
         self.note(who, lease)
 
     @rule(who=CLIENTS, where=ADDRESSES)
@@ -289,6 +364,7 @@ class Leases(RuleBasedStateMachine):
     def decline(self, who: ClientKey, where: IPv4Address) -> None:
         assert self.table.decline(who, where, self.now) == self.holds(who, where)
         if self.holds(who, where):
+            self.rests[where] = self.now + DECLINE_SECONDS
             del self.promised[where]
 
     @rule(seconds=st.floats(0.0, 700.0))
@@ -298,7 +374,16 @@ class Leases(RuleBasedStateMachine):
     @precondition(lambda self: len(self.table) > 0)
     @rule()
     def restart(self) -> None:
-        self.table = LeaseTable(self.POOL, self.table.snapshot())
+        self.table = LeaseTable(self.POOL, self.table.snapshot(), self.fixed)
+
+    @rule()
+    def reload(self) -> None:
+        """Give the nodes their own addresses, or none; what is outside the range is not ours without them."""
+        self.fixed = {} if self.fixed else self.FIXED
+        self.table = LeaseTable(self.POOL, self.table.snapshot(), self.fixed)
+        if not self.fixed:
+            self.promised.pop(address(120), None)
+            self.saved.pop(address(120), None)
 
     @invariant()
     def save(self) -> None:
@@ -318,7 +403,7 @@ class Leases(RuleBasedStateMachine):
         self.table.expire(self.now)
         self.save()
         before = self.table.snapshot()
-        self.table = LeaseTable(self.POOL, tuple(self.saved.values()))
+        self.table = LeaseTable(self.POOL, tuple(self.saved.values()), self.fixed)
         self.table.expire(self.now)
         kept = (LeaseState.BOUND, LeaseState.DECLINED)
         assert sorted((each for each in before if each.state in kept), key=by_address) == sorted(
@@ -332,14 +417,14 @@ class Leases(RuleBasedStateMachine):
         records = self.table.snapshot()
         addresses = [each.address for each in records]
         keys = [each.key for each in records if each.key is not None]
-        assert len(set(addresses)) == len(addresses) <= 11
+        assert len(set(addresses)) == len(addresses) <= 12
         assert len(set(keys)) == len(keys)
 
     @invariant()
     def caps_hold(self) -> None:
         records = self.table.snapshot()
         assert sum(each.state is LeaseState.DECLINED for each in records) <= 3
-        assert sum(each.expires == inf for each in records) <= 3
+        assert sum(each.expires == inf for each in records) <= 3 + len(self.FIXED)
 
 
 Leases.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)

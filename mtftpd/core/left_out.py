@@ -18,7 +18,7 @@ from mtftpd.core.settings import Link
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.bootp import DhcpMessage, MessageType
 from mtftpd.wire.datagram import Endpoint
-from mtftpd.wire.options import Layout, Options
+from mtftpd.wire.options import CAREFUL, Layout, Options
 
 _NOWHERE = IPv4Address(0)
 
@@ -62,6 +62,8 @@ class LeftOut:
     @property
     def layout(self) -> Layout:
         """How the options of a reply are laid out."""
+        if not self._settings.without:
+            return CAREFUL
         return Layout(
             pads_boot_file=self._settings.does(ServerAction.PAD_AFTER_67),
             sorts_first=self._settings.does(ServerAction.OPT_ORDER),
@@ -70,6 +72,8 @@ class LeftOut:
 
     def message(self, reply: DhcpMessage, socket: int) -> DhcpMessage:
         """Return ``reply``, the answer to a request that came in on ``socket``."""
+        if not self._settings.without:
+            return reply
         for action, undo in _MESSAGES.items():
             if not self._settings.does(action):
                 reply = undo(reply)
@@ -79,6 +83,8 @@ class LeftOut:
 
     def route(self, route: Route) -> Route:
         """Return where the reply goes."""
+        if not self._settings.without:
+            return route
         if route.delivery is Delivery.UNICAST and not self._settings.does(ServerAction.UNICAST_L2):
             route = Route(Delivery.BROADCAST, Endpoint(LIMITED_BROADCAST, route.destination.port))
         if route.delivery is Delivery.BROADCAST and not self._settings.does(ServerAction.LIMITED_BROADCAST):

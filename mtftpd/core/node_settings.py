@@ -165,7 +165,7 @@ class NodeSettings:
 
     def does(self, action: ServerAction) -> bool:
         """Return whether a work-around is in force."""
-        return action not in self.without
+        return not self.without or action not in self.without
 
     def within(self, scope: Scope) -> NodeSettings:
         """Return what is in force where ``scope`` is inside of this."""

@@ -108,7 +108,7 @@ class Settings:
 
     def does(self, action: ServerAction) -> bool:
         """Return whether a work-around is in force for those who have no section."""
-        return action not in self.without
+        return not self.without or action not in self.without
 
     def node(self, hardware: HardwareAddress, uuid: bytes = b"", subnet: Subnet | None = None) -> NodeSettings:
         """Return what is in force for a client: in its own section, its group's, that of ``subnet`` and for everybody.

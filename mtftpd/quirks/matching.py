@@ -7,7 +7,9 @@ the hardware address, architecture, default.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from mtftpd.quirks.evidence import Evidence
@@ -35,6 +37,10 @@ class Identification(NamedTuple):
     why: str
 
 
+OUI_OCTETS = 3
+MAX_REMEMBERED = 512
+"""Kinds of clients, not clients; with options of 1,400 octets in each, the work of an enemy, 0.8 MB."""
+
 Names = Mapping[HardwareAddress, str]
 """Hardware address -> id of a profile."""
 
@@ -47,6 +53,12 @@ def identify(evidence: Evidence, overrides: Names = _NOBODY, learnt: Names = _NO
         named = PROFILES.get(names.get(evidence.hardware, ""))
         if named is not None:
             return Identification(named, step, str(evidence.hardware))
+    vendor = HardwareAddress(evidence.hardware.htype, evidence.hardware.octets[:OUI_OCTETS])
+    return _strongest(replace(evidence, hardware=vendor))
+
+
+@lru_cache(MAX_REMEMBERED)
+def _strongest(evidence: Evidence) -> Identification:
     return next(_by_packet(evidence))
 
 
@@ -78,7 +90,7 @@ def _parameters(profile: Profile, evidence: Evidence) -> str:
 
 
 def _oui(profile: Profile, evidence: Evidence) -> str:
-    octets = evidence.hardware.octets[:3]
+    octets = evidence.hardware.octets
     return f"the address begins with {octets.hex(':')}" if octets in profile.ouis else ""
 
 

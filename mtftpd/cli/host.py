@@ -60,7 +60,8 @@ def show(control: Path | None, as_json: bool, node: str) -> int:
         print_json(answer)
         return 0
     for name, value in answer["node"].items():
-        click.echo(f"{name:10} {'' if value is None else value}")
+        text = ", ".join(value) if isinstance(value, list) else "" if value is None else value
+        click.echo(f"{name:10} {text}")
     click.echo()
     rows = [
         (f"-{step['age']:.3f} s", step["state"], "inferred" if step["inferred"] else "", step["reason"], step["packet"])

@@ -19,7 +19,8 @@ XID_SECONDS = 60.0
 NEIGHBOURS = 8
 """Interfaces of one machine have addresses that lie this close, and one UUID: that is as it should be."""
 
-_NO_UUID = frozenset({b"", bytes(16), b"\xff" * 16})
+NO_UUID = frozenset({b"", bytes(16), b"\xff" * 16})
+"""What machines without a UUID of their own say (quirk Q53)."""
 
 
 class AlarmKind(Enum):
@@ -68,7 +69,7 @@ class Alarms:
         """Look whether another node has the identifiers of this one."""
         hardware = sender.hardware
         uuid = sender.uuid[1:]
-        if uuid not in _NO_UUID:
+        if uuid not in NO_UUID:
             other = self._by_uuid.setdefault(uuid, hardware)
             if other != hardware and not are_neighbours(other, hardware):
                 self.raise_alarm(

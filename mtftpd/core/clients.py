@@ -47,6 +47,8 @@ class Client:
     fingerprint: Fingerprint
     settings: NodeSettings = NO_SETTINGS
     """What is in force for it."""
+    is_held: bool = False
+    """Whether it is one of several interfaces of its machine, and not known to be the one that boots."""
     restraint: Trigger | None = None
     """Why it is not told of a group although it may have multicast TFTP."""
 

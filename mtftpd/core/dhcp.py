@@ -26,6 +26,7 @@ from mtftpd.core.boot_plan import BootPlan, Planner
 from mtftpd.core.clients import Client
 from mtftpd.core.delivery import Delivery, Route, route, route_to_all
 from mtftpd.core.effects import DropReason, Effects, Report, ReportKind
+from mtftpd.core.holds import HOLD_SECONDS
 from mtftpd.core.leases import LeaseState
 from mtftpd.core.outbox import Call, Outbox
 from mtftpd.core.replies import Grant, Replies
@@ -75,7 +76,7 @@ class AddressServer:
         lease = self._leases.reserve(call.client.key, wanted, call.now, self._own(call))
         if lease is None:
             return call.drop(DropReason.NO_ADDRESS, f"all {len(self._leases)} are taken")
-        grant = Grant(lease.address, call.client.settings.terms.lease_seconds)
+        grant = Grant(lease.address, self._seconds(call.client))
         offer = self._replies.answer(MessageType.OFFER, call.request, call.client, plan, grant)
         believes_ciaddr = not call.client.settings.does(ServerAction.IGNORE_CIADDR)
         way = route(call.request, lease.address, ciaddr_counts=believes_ciaddr, ports=self._settings.ports)
@@ -145,7 +146,8 @@ class AddressServer:
         seconds = call.client.settings.terms.lease_seconds
         if self._leases.bind(call.client.key, address, call.now + seconds, call.now, self._own(call)) is None:
             return None
-        ack = self._replies.answer(MessageType.ACK, call.request, call.client, plan, Grant(address, seconds))
+        grant = Grant(address, self._seconds(call.client))
+        ack = self._replies.answer(MessageType.ACK, call.request, call.client, plan, grant)
         is_renewal = code.REQUESTED_ADDRESS not in call.request.options
         way = self._audible(call, route(call.request, address, ciaddr_counts=is_renewal, ports=self._settings.ports))
         self._deaf.requested(call.client.key)
@@ -206,6 +208,11 @@ class AddressServer:
         way = route(call.request, address, ciaddr_counts=True, ports=self._settings.ports)
         return self._outbox.send(call, reply, way, ReportKind.BOOTP_ANSWERED, plan)
 
+    def _seconds(self, client: Client) -> int:
+        """Return how long a lease is, as the client is told."""
+        seconds = client.settings.terms.lease_seconds
+        return min(seconds, int(HOLD_SECONDS)) if client.is_held and client.boots else seconds
+
     def _audible(self, call: Call, way: Route) -> Route:
         """Return ``way``, or a broadcast to a client that has not heard what was sent to it alone."""
         is_deaf = call.client.settings.does(ServerAction.FORCE_BROADCAST) and self._deaf.is_deaf(call.client.key)
@@ -217,6 +224,8 @@ class AddressServer:
             call.client.settings.does(ServerAction.SERVE_LEASEHOLDERS)
             and self._leases.live(call.client.key, call.now) is not None
         )
+        # A listener says nothing, so what its ROM had may have been let go when the system asks.
+        is_known = is_known or (call.client.is_held and self._leases.known(call.client.key, call.now) is not None)
         return call.client.boots or self._settings.addressing.serve_all or is_known
 
     def _plan(self, client: Client) -> BootPlan | None:

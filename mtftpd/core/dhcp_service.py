@@ -19,6 +19,8 @@ from mtftpd.core.fallback import FallbackMemory
 from mtftpd.core.fallback_watch import FallbackWatch, Told
 from mtftpd.core.groups import Groups
 from mtftpd.core.leases import Lease, LeaseState
+from mtftpd.core.nic_policy import NicPolicy
+from mtftpd.core.nics import Nics
 from mtftpd.core.node_settings import NodeSettings
 from mtftpd.core.offered_files import OfferedFiles
 from mtftpd.core.outbox import Call, Outbox
@@ -73,6 +75,8 @@ class DhcpService:
     ) -> None:
         self._fallback = fallback or FallbackWatch(FallbackMemory(), settings.multicast.seconds)
         self.arp = ArpEntries()
+        self.nics = Nics(settings.inventory)
+        self._nic_policy = NicPolicy(settings, self.nics, self._fallback.is_sending)
         self._files = OfferedFiles()
         self._servers = self._configure(settings, catalogue, groups, leases)
         self._received = 0
@@ -95,11 +99,19 @@ class DhcpService:
     def tick(self, now: float) -> Effects:
         """Let go of the addresses whose time is over."""
         self._servers.book.expire(now)
-        return self._saves()
+        over = self._nic_policy.tick(self._servers.book, now)
+        for report in over:
+            self.arp.gone(report.address)
+        return (*self._saves(), *over)
 
     def next_deadline(self) -> float | None:
         """Return when the next address is let go, or None."""
-        return self._servers.book.next_deadline()
+        times = (self._servers.book.next_deadline(), self._nic_policy.next_deadline())
+        return min((when for when in times if when is not None), default=None)
+
+    def loads(self, address: str, now: float) -> None:
+        """Take note that a file was asked for from ``address``: its interface is the one of its machine that boots."""
+        self._nic_policy.loads(address, now)
 
     def offered(self, address: str) -> str | None:
         """Return the TFTP name of the boot file that the node at ``address`` was offered."""
@@ -123,6 +135,8 @@ class DhcpService:
         former = self._servers.book
         former.expire(now)
         self._servers = self._configure(settings, catalogue, groups, former.snapshot())
+        self.nics.reconfigure(settings.inventory)
+        self._nic_policy.reconfigure(settings)
         return _saves(former.changes())
 
     def statistics(self) -> DhcpStatistics:
@@ -165,7 +179,10 @@ class DhcpService:
         if request.message_type == MessageType.DISCOVER:
             signs = self._fallback.discovered(client.node, now)
         call = Call(datagram, request, self._restrained(client, now), now)
-        effects = self._answer(call)
+        if servers.settings.does(ServerAction.ONE_NIC):
+            effects = self._nic_policy.answer(call, self._answer, servers.book)
+        else:
+            effects = self._answer(call)
         self._told(call, effects)
         return effects + signs
 

@@ -137,6 +137,7 @@ class DropReason(Enum):
     NOT_FOR_US = "not-for-us"
     OTHER_SERVER = "other-server"
     NO_ADDRESS = "no-free-address"
+    WRONG_NIC = "wrong-nic"
     NO_CIADDR = "no-client-address"
     UNKNOWN_LEASE = "unknown-lease"
     RELAY_NOT_SERVED = "relay-not-served"
@@ -199,6 +200,7 @@ class ReportKind(Enum):
     DHCP_REFUSED = "dhcp-refused"
     DHCP_RELEASED = "dhcp-released"
     DHCP_DECLINED = "dhcp-declined"
+    HOLD_OVER = "hold-over"
     BOOTP_ANSWERED = "bootp-answered"
     PXE_ANSWERED = "pxe-answered"
     TFTP_STARTED = "tftp-started"
@@ -213,6 +215,7 @@ class ReportKind(Enum):
     NO_GROUP = "image-without-group"
     SWAPPED_PORT = "swapped-port"
     NODE_STATE = "node-state"
+    WRONG_NIC = "wrong-nic"
     ALARM = "alarm"
     MULTICAST_TROUBLE = "multicast-trouble"
 

@@ -142,6 +142,11 @@ class FallbackWatch:
         if not self._audience(attempt).running:
             self._deadlines.set(node, now + self._patience)
 
+    def is_sending(self, group: str) -> bool:
+        """Return whether a pass of ``group`` runs, which somebody may be listening to."""
+        audience = self._audiences.get(group)
+        return audience is not None and audience.running
+
     # -- what else happens ----------------------------------------------------------------------------------------
 
     def learn(self, effects: Effects, now: float) -> Effects:

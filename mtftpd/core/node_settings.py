@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
@@ -118,25 +119,38 @@ class Scope:
 NOTHING_SAID: Final = Scope()
 
 
+class OtherNics(Enum):
+    """What becomes of the interfaces of a node that do not boot; the value is the word in the configuration."""
+
+    SILENT = "silent"
+    HOLD = "hold"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeEntry:
     """One node of the configuration, with what its own section and its group say.
 
     ``hardware`` are all its addresses, ``uuid`` its option 97 without the type octet, in the order of octets that was
-    written.  ``address`` is the one that it alone is given.
+    written.  ``address`` is the one that it alone is given.  ``bootable`` is the one of ``hardware`` that boots (None:
+    that is learnt), and ``other_nics`` what the others are told.
     """
 
     name: str = ""
     hardware: tuple[HardwareAddress, ...] = ()
     uuid: bytes = b""
+    bootable: HardwareAddress | None = None
+    other_nics: OtherNics = OtherNics.HOLD
     address: IPv4Address | None = None
     host_name: str = ""
     group: Scope = NOTHING_SAID
     own: Scope = NOTHING_SAID
 
     def address_of(self, hardware: HardwareAddress) -> IPv4Address | None:
-        """Return the address of this interface: of several the first has it; the UUID alone tells none from another."""
-        return self.address if hardware in self.hardware[:1] or not self.hardware else None
+        """Return the address of this interface: of several the one that boots has it, or the first.
+
+        The UUID alone tells none from another.
+        """
+        return self.address if hardware == (self.bootable or next(iter(self.hardware), hardware)) else None
 
 
 ANYBODY: Final = NodeEntry()

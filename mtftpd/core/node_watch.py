@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from mtftpd.core.alarms import Alarm, AlarmKind, Alarms
 from mtftpd.core.clients import ClientKind
 from mtftpd.core.effects import Drop, DropReason, Effects, Lookup, Report, ReportKind, Sender, Service
+from mtftpd.core.nics import Nics
 from mtftpd.core.node_download import DownloadWatch
+from mtftpd.core.node_nics import NicWatch
 from mtftpd.core.node_states import QUIET_SECONDS, Evidence, NodeState
 from mtftpd.core.nodes import MAX_NODES, Node, Nodes, NodeStatistics, snapshot
 from mtftpd.core.settings import Catalogue, Mode, Settings
@@ -43,10 +45,11 @@ class NodesStatistics:
 class NodeWatch:
     """Learns from the effects of one server; every transition and alarm becomes a `Report`."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, nics: Nics) -> None:
         self._nodes = Nodes()
         self._alarms = Alarms()
         self._download = DownloadWatch(self._nodes, self._alarms)
+        self._nics = NicWatch(self._nodes, nics, self._download.move)
         self._asked = ""
         self.reconfigure(settings, catalogue)
         self._by_kind: dict[ReportKind, Callable[[Report, str, float], None]] = {
@@ -78,6 +81,8 @@ class NodeWatch:
                 self._report(effect, packet, now)
             elif type(effect) is Drop and effect.sender is not None:
                 self._dhcp(effect.sender, effect, packet, now)
+        if datagram is not None:
+            self._nics.asked(datagram.source.address)
         return self._told(effects)
 
     def tick(self, now: float) -> Effects:
@@ -139,7 +144,9 @@ class NodeWatch:
         if type(outcome) is Drop and outcome.reason in _NOT_OURS:
             return
         self._alarms.compare(sender, now)
-        node = self._nodes.of(sender.hardware)
+        node = self._nics.record(sender, outcome, packet, now)
+        if node is None:
+            return
         if sender.message in (MessageType.DISCOVER, None):
             if self._discover(node, sender, packet, now):
                 self._answered_discover(node, outcome, packet, now)
@@ -179,6 +186,7 @@ class NodeWatch:
         node.stage = stage
         node.file = node.fallback = node.error = node.server = ""
         node.transfers, node.late = 0, False
+        node.wrong.clear()
         self._nodes.tell_group(node, "")
         self._move(node, Evidence.DISCOVER, f"attempt {node.attempt}, {stage}", packet, now)
         return True

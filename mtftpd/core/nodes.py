@@ -8,7 +8,7 @@ What is learnt from which packet is in `mtftpd.core.node_watch`.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -48,7 +48,8 @@ class Node:
     ``attempt`` counts boots from power-on, ``round`` what was loaded one after the other in this attempt, ``stage``
     is the program that speaks ("rom", "ipxe", "http", "bootp"), ``rom`` the profile that it was taken for.  ``file``
     is the last one that it was told of or asked for, ``group`` where it may listen, ``late`` that it came after the
-    beginning of the pass that runs.
+    beginning of the pass that runs.  ``aliases`` are its other interfaces, ``nics`` all of them by the
+    address that each has, and ``wrong`` those that have called in this attempt although another one boots.
     """
 
     key: NodeKey
@@ -70,6 +71,9 @@ class Node:
     transfers: int = 0
     xid: int = -1
     asked_at: float = 0.0
+    aliases: set[HardwareAddress] = field(default_factory=set)
+    nics: dict[str, HardwareAddress] = field(default_factory=dict)
+    wrong: dict[HardwareAddress, None] = field(default_factory=dict)
     history: deque[Transition] = field(default_factory=lambda: deque(maxlen=HISTORY))
 
     @property
@@ -96,6 +100,7 @@ class NodeStatistics:
     group: str
     fallback: str
     error: str
+    wrong_nics: tuple[HardwareAddress, ...]
     history: tuple[Transition, ...]
 
 
@@ -106,6 +111,7 @@ class Nodes:
         self.reports: list[Report] = []
         self._by_key: OrderedDict[NodeKey, Node] = OrderedDict()
         self._by_address: dict[str, Node] = {}
+        self._by_nic: dict[HardwareAddress, Node] = {}
         self._members: dict[str, dict[NodeKey, Node]] = {}
         self._deadlines: Deadlines[NodeKey] = Deadlines()
 
@@ -114,33 +120,84 @@ class Nodes:
 
     def known(self, key: NodeKey) -> Node | None:
         """Return the record of a hardware address (or of an address without one), or None."""
-        return self._by_key.get(key)
+        return self._by_key.get(key) or (self._by_nic.get(key) if isinstance(key, HardwareAddress) else None)
 
     def of(self, hardware: HardwareAddress) -> Node:
-        """Return the record of ``hardware``, a new one if there is none."""
+        """Return the record of ``hardware`` alone, a new one if there is none."""
+        shared = self._by_nic.get(hardware)
+        if shared is not None or ((own := self._by_key.get(hardware)) is not None and own.hardware != hardware):
+            # It belonged to a machine, and does so no longer.
+            self._remove(shared or self._by_key[hardware])
         return self._by_key.get(hardware) or self._add(Node(hardware, hardware))
+
+    def of_machine(self, nics: Iterable[HardwareAddress]) -> Node:
+        """Return the one record of a machine with these interfaces, a new one if there is none."""
+        found = [node for node in dict.fromkeys(map(self.known, nics)) if node is not None]
+        first = found[0] if found else None
+        for node in found[1:]:
+            self._remove(node)
+        for hardware in nics:
+            if first is None:
+                first = self._add(Node(hardware, hardware))
+            elif hardware != first.key and hardware not in first.aliases:
+                self._by_nic[hardware] = first
+                first.aliases.add(hardware)
+                if first.hardware is not None and first.address:
+                    first.nics[first.address] = first.hardware  # It may have been alone when it got that.
+        assert first is not None, "a machine has interfaces"
+        return first
 
     def at(self, address: str) -> Node | None:
         """Return the record of the node that has ``address``, or None."""
         return self._by_address.get(address)
 
     def visitor(self, address: str) -> Node:
-        """Return the record of whoever has ``address``, a new one if DHCP has not told who that is."""
-        return self._by_address.get(address) or self._add(Node(address, None, address))
+        """Return the record of who asks from ``address``, a new one if DHCP has not told who that is."""
+        node = self._by_address.get(address) or self._add(Node(address, None, address))
+        if node.address != address:
+            # Another interface of it loads than the one that was in charge.
+            node.address, node.hardware = address, node.nics[address]
+        return node
 
     def locate(self, node: Node, address: str) -> None:
         """Take note that ``node`` has ``address`` from now on, and nobody else."""
         if not address or node.address == address:
             return
-        former = self._by_address.get(address)
-        if former is not None:
-            if former.hardware is None:
-                self._remove(former)
-            former.address = ""
-        if self._by_address.get(node.address) is node:
+        if self._by_address.get(address) is not node:
+            self._vacate(address)
+        if self._by_address.get(node.address) is node and node.address not in node.nics:
             del self._by_address[node.address]
         node.address = address
         self._by_address[address] = node
+
+    def locate_nic(self, node: Node, hardware: HardwareAddress, address: str) -> None:
+        """Take note that one of several interfaces of ``node`` has ``address``."""
+        if not address:
+            return
+        if self._by_address.get(address) is not node:
+            self._vacate(address)
+        for former in [each for each, nic in node.nics.items() if nic == hardware and each != address]:
+            del node.nics[former]
+            if former != node.address:
+                del self._by_address[former]
+        node.nics[address] = hardware
+        self._by_address[address] = node
+
+    def take_over(self, node: Node, hardware: HardwareAddress) -> None:
+        """Let another interface speak for ``node``."""
+        if hardware != node.hardware:
+            node.hardware = hardware
+            node.address = next((address for address, nic in node.nics.items() if nic == hardware), "")
+
+    def _vacate(self, address: str) -> None:
+        former = self._by_address.pop(address, None)
+        if former is None:
+            return
+        if former.hardware is None:
+            self._remove(former)
+        former.nics.pop(address, None)
+        if former.address == address:
+            former.address = ""
 
     def audience(self, group: str) -> tuple[Node, ...]:
         """Return who may be listening to ``group``, the master excepted."""
@@ -186,7 +243,7 @@ class Nodes:
 
     def forget(self, key: NodeKey) -> bool:
         """Remove a record; False when there is none."""
-        node = self._by_key.get(key)
+        node = self.known(key)
         if node is not None:
             self._remove(node)
         return node is not None
@@ -211,8 +268,11 @@ class Nodes:
         del self._by_key[node.key]
         self._leave(node)
         self._deadlines.clear(node.key)
-        if self._by_address.get(node.address) is node:
-            del self._by_address[node.address]
+        for address in (node.address, *node.nics):
+            if self._by_address.get(address) is node:
+                del self._by_address[address]
+        for hardware in node.aliases:
+            del self._by_nic[hardware]
 
     def _leave(self, node: Node) -> None:
         members = self._members.get(node.group)
@@ -237,6 +297,7 @@ def snapshot(node: Node) -> NodeStatistics:
         node.group,
         node.fallback,
         node.error,
+        tuple(node.wrong),
         tuple(node.history),
     )
 

@@ -28,6 +28,9 @@ from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.core.tftp_reports import TftpStatistics
 from mtftpd.core.tftp_service import TftpService
 from mtftpd.wire.datagram import Datagram
+from mtftpd.wire.tftp import Opcode
+
+_READ_REQUEST = bytes((Opcode.RRQ,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +65,18 @@ class BootService:
         self.groups = Groups(settings, catalogue, known or {})
         self.fallback = FallbackWatch(FallbackMemory(marks), settings.multicast.seconds)
         self._dhcp = DhcpService(settings, catalogue, self.groups, leases, self.fallback)
+        self.nics = self._dhcp.nics
         self._arp = self._dhcp.arp
         self.budget = LinkBudget(settings.bandwidth, settings.link.mtu)
         self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered, self.budget)
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered)
-        self.nodes = NodeWatch(settings, catalogue)
+        self.nodes = NodeWatch(settings, catalogue, self.nics)
         self._receivers: dict[int, Callable[[Datagram, float], Effects]] = {
             Service.DHCP: self._receive_dhcp,
             Service.PXE: self._receive_dhcp,
             Service.TFTP: self._receive_request,
-            Service.MTFTP: self._mtftp.receive,
-            Service.MTFTP_IPXE: self._mtftp.receive,
+            Service.MTFTP: self._receive_open,
+            Service.MTFTP_IPXE: self._receive_open,
             Service.MTFTP_SWAPPED: self._mtftp.receive,
         }
 
@@ -101,6 +105,7 @@ class BootService:
         return self._tftp.is_fetching(address) or self._mtftp.is_fetching(address)
 
     def _receive_request(self, datagram: Datagram, now: float) -> Effects:
+        self._dhcp.loads(datagram.source.address, now)
         return self._requested(self._tftp.receive(datagram, now), now)
 
     def _requested(self, effects: Effects, now: float) -> Effects:
@@ -110,6 +115,12 @@ class BootService:
                 self._arp.asked(effect.address, now)
                 effects += self._mtftp.fetched_by_unicast(effect.address, str(dict(effect.detail)["file"]))
         return self._arp.take() + effects
+
+    def _receive_open(self, datagram: Datagram, now: float) -> Effects:
+        """Take an open or an ACK of a master; an open says which interface of a machine boots."""
+        if datagram.data[1:2] == _READ_REQUEST:
+            self._dhcp.loads(datagram.source.address, now)
+        return self._mtftp.receive(datagram, now)
 
     def next_deadline(self) -> float | None:
         """Return when `tick` must be called next, or None while nothing is waited for."""

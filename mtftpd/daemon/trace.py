@@ -187,7 +187,8 @@ class Traces:
             return
         detail = dict(report.detail)
         for trace in self._traces.values():
-            if not _is_of(trace, report.hardware, report.address):
+            is_wrong_nic_of_it = report.kind is ReportKind.WRONG_NIC and detail["boots"] == str(trace.hardware)
+            if not is_wrong_nic_of_it and not _is_of(trace, report.hardware, report.address):
                 continue
             if report.kind is ReportKind.NODE_STATE:
                 trace.address = report.address or trace.address
@@ -196,7 +197,9 @@ class Traces:
                 inferred = " (inferred)" if detail["inferred"] else ""
                 text = f"{detail['state']}{inferred}: {detail['reason']}{_by(str(detail['packet']))}"
             else:
-                text = " ".join((report.kind.value, *(f"{name}={value}" for name, value in report.detail)))
+                said = (f"{name}={value}" for name, value in report.detail)
+                of = (str(report.hardware),) if is_wrong_nic_of_it else ()
+                text = " ".join((report.kind.value, *of, *said))
             trace.decision(text, time.monotonic())
 
     def drop(self, drop: Drop, now: float) -> None:

@@ -109,6 +109,11 @@ RECORDS: Final = (
         (ServerAction.KEY_BY_CHADDR,), (), "FOGProject/fogproject#196; MAAS LP 1893690", MEDIUM, ("becker-worst",),
     ),
     Quirk(
+        "Q54", "multi-nic-one-boots", Layer.DHCP, "several interfaces of a machine call at once, one of them goes on",
+        (ServerAction.ONE_NIC,), (Mutation.THREE_NICS,), "canonical/maas cab1f94e4; ipxe#826, #1274; xcat#7484", MEDIUM,
+        ("rlx-3nic",),
+    ),
+    Quirk(
         "Q61", "os-round-no-60", Layer.DHCP, "the booted system sends neither 60 nor 93 and must keep its address",
         (ServerAction.SERVE_LEASEHOLDERS,), (), f"{_DNSMASQ}; isc-projects/dhcp", HIGH, ("os-dhclient",),
     ),

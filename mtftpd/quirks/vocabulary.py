@@ -30,6 +30,7 @@ class ServerAction(Enum):
     OMIT_13 = "omit_13"
     KEY_BY_CHADDR = "key_by_chaddr"
     IGNORE_CIADDR = "ignore_ciaddr"
+    ONE_NIC = "one_nic"
     SERVE_LEASEHOLDERS = "serve_leaseholders"
     TWIN_ARCHITECTURES = "twin_architectures"
     UNICAST_L2 = "unicast_l2"
@@ -101,3 +102,4 @@ class Mutation(Enum):
     OPEN_CORRUPTION = "open_corruption"
     NO_FALLBACK = "no_fallback"
     NO_IGMP = "no_igmp"
+    THREE_NICS = "three_nics"

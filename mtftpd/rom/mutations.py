@@ -37,6 +37,7 @@ _PARAMETERS: Final[Mapping[Mutation, Callable[[RomProfile], RomProfile]]] = {
         rom, tftp=replace(rom.tftp, request_waits=(PATIENCE,), data_waits=(PATIENCE,))
     ),
     Mutation.ASK_8192: lambda rom: replace(rom, tftp=replace(rom.tftp, block_size=8192, probes_size=False)),
+    Mutation.THREE_NICS: lambda rom: replace(rom, nics=3, boots_from=3),
     Mutation.WINDOW_4: lambda rom: replace(rom, tftp=replace(rom.tftp, window=4, probes_size=False)),
 }
 """The faults that are no more than another value of a parameter; all others are looked up where they act."""

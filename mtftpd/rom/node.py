@@ -20,6 +20,9 @@ from mtftpd.wire.datagram import Datagram, Endpoint
 MEMORY_LIMIT: Final = 1 << 30
 """The largest image in octets; a stray block 65,535 may claim 32 MiB of it, unicast with roll-over the rest."""
 
+NOT_BOOTABLE: Final = "no boot from this interface"
+"""Why a node ends that is an interface of a machine which boots from another one."""
+
 
 class Node:
     """A node; ``phase`` says where it is, ``length`` how long the image in memory is once it is done."""
@@ -98,6 +101,8 @@ class Node:
         plan, profile = dhcp.plan, self._profile.mtftp
         if plan is None:
             return self._end(Phase.FAILED, dhcp.reason)
+        if not self._profile.boots:
+            return self._end(Phase.FAILED, NOT_BOOTABLE)
         if plan.mtftp is None or profile is None:
             return self._begin_unicast(plan, now)
         if profile.probes_first and plan.blocks is None:

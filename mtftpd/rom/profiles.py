@@ -7,7 +7,7 @@ Times are in seconds; a tuple of times is one wait per try.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mtftpd.quirks.vocabulary import Mutation
@@ -120,7 +120,10 @@ class TftpProfile:
 
 @dataclass(frozen=True, slots=True)
 class RomProfile:
-    """One firmware.  Without ``mtftp`` it never looks at tags 1 to 5."""
+    """One firmware.  Without ``mtftp`` it never looks at tags 1 to 5.
+
+    It calls from ``nics`` interfaces at once, of which number ``boots_from``, from 1, goes on after DHCP (quirk Q54).
+    """
 
     name: str
     dhcp: DhcpProfile = DhcpProfile()
@@ -128,6 +131,16 @@ class RomProfile:
     tftp: TftpProfile = TftpProfile()
     faults: frozenset[Mutation] = NO_FAULTS
     """Given with `mtftpd.rom.mutations.mutated`, which hands them to all parts."""
+    nics: int = 1
+    boots_from: int = 1
+    boots: bool = True
+    """Whether this is the firmware as it runs on the interface that boots."""
+
+    def interfaces(self) -> tuple[RomProfile, ...]:
+        """Return what runs on each of its interfaces."""
+        return tuple(
+            replace(self, nics=1, boots_from=1, boots=number == self.boots_from) for number in range(1, self.nics + 1)
+        )
 
 
 SPEC: Final = RomProfile("spec")

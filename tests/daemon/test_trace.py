@@ -35,7 +35,7 @@ def discover(mac: bytes = MAC.octets) -> bytes:
 
 def record(address: str = NODE.address, group: str = "") -> NodeStatistics:
     steps = (Transition(time.monotonic() - 5, NodeState.ACKED, "ACK for it", "DHCP from 0.0.0.0:68", False),)
-    return NodeStatistics(MAC, address, NodeState.ACKED, 0.0, "", False, 1, 1, "rom", "", "", group, "", "", steps)
+    return NodeStatistics(MAC, address, NodeState.ACKED, 0.0, "", False, 1, 1, "rom", "", "", group, "", "", (), steps)
 
 
 class Bench:
@@ -90,6 +90,16 @@ def test_a_node_that_was_never_seen_is_known_by_its_chaddr() -> None:
     assert bench.texts(after=1)[0] == "lost-offer (inferred): why"
     assert bench.texts(after=1)[2:] == ["tftp-refused file=nbp", "no answer: no-free-address all taken"]
     assert "nbp" in bench.texts(after=1)[1]
+
+
+def test_the_other_interfaces_of_its_machine_are_named() -> None:
+    bench = Bench(record())
+    bench.texts()
+    wrong = HardwareAddress(1, bytes((2, 0, 0, 0, 0, 9)))
+    for boots in (MAC, wrong):
+        detail: tuple[tuple[str, str | int], ...] = (("boots", str(boots)), ("known", "learnt"), ("answer", "hold"))
+        bench.traces.report(Report(ReportKind.WRONG_NIC, "10.0.0.50", wrong, detail))
+    assert bench.texts(after=1) == [f"wrong-nic {wrong} boots={MAC} known=learnt answer=hold"]
 
 
 def test_blocks_in_a_row_are_one_entry() -> None:

@@ -113,6 +113,12 @@ class Segment:
     def service(self) -> BootService:
         return self.hosts[0].service
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Let the first server go on with other settings."""
+        host = self.hosts[0]
+        host.settings = settings
+        self._do(host, host.service.reconfigure(settings, CATALOGUE, self.now))
+
     def add(self, profile: RomProfile, number: int = 1, xid: int = 0x1000, uuid: bytes | None = None) -> Station:
         hardware = HardwareAddress(1, bytes((2, 0, 0, 0, 0, number)))
         memory = ImageMemory()
@@ -120,6 +126,15 @@ class Segment:
         station = Station(hardware, Node(identity, profile, memory), memory)
         self.stations.append(station)
         return station
+
+    def add_machine(self, profile: RomProfile, number: int) -> tuple[Station, ...]:
+        """Add a machine with all interfaces of ``profile``, which have one UUID and addresses side by side."""
+        uuid = number.to_bytes(16, "big")
+        first = number * 8
+        return tuple(
+            self.add(interface, first + index, (first + index) << 8, uuid)
+            for index, interface in enumerate(profile.interfaces())
+        )
 
     def power_on(self, station: Station) -> None:
         station.address = "0.0.0.0"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from mtftpd.core.effects import ReportKind
-from mtftpd.core.node_settings import Boot
+from mtftpd.core.node_settings import Boot, Inventory, NodeEntry, OtherNics
 from mtftpd.core.settings import Addressing, Mode, Ports, Settings
 from mtftpd.errors import Malformed
 from mtftpd.quirks.vocabulary import Mutation as F
@@ -212,6 +212,31 @@ def _listener_is_not_disturbed(settings: Settings) -> bool:
     return first.booted and second.booted
 
 
+MACHINES = 6
+
+
+def _one_address_for_each_machine(settings: Settings) -> bool:
+    """All interfaces of some machines call at once, and there is one address for each machine and no more."""
+    rom = mutated(SPEC, (F.THREE_NICS,))
+    first = IPv4Address("10.0.0.100")
+    few = replace(settings.addressing, first=first, last=first + MACHINES - 1)
+    for other_nics in OtherNics:
+        segment = Segment(replace(settings, addressing=few))
+        machines = [segment.add_machine(rom, number) for number in range(1, MACHINES + 1)]
+        boot_from = [machine[rom.boots_from - 1] for machine in machines]
+        nodes = tuple(
+            NodeEntry(hardware=tuple(nic.hardware for nic in machine), bootable=nic.hardware, other_nics=other_nics)
+            for machine, nic in zip(machines, boot_from, strict=True)
+        )
+        segment.reconfigure(replace(segment.hosts[0].settings, inventory=Inventory(nodes)))
+        for nic in (nic for machine in machines for nic in machine):
+            segment.power_on(nic)
+        segment.run()
+        if not all(nic.booted for nic in boot_from):
+            return False
+    return True
+
+
 SCENES = (
     alone("Q01", (A.PAD_AFTER_67,), F.OPTION67_TO_NUL),
     alone("Q01", (A.FIX_NAME,), F.FF_NAME),
@@ -244,6 +269,7 @@ SCENES = (
     alone("Q49", (A.LIMITED_BROADCAST,)),
     Scene("Q50", (A.NEVER_NAK,), (F.RESTART_ON_ANY_NAK,), _takes_the_first_server, UNICAST),
     Scene("Q53", (A.KEY_BY_CHADDR,), (), _both_boot((), b"\xff" * 16), UNICAST),
+    Scene("Q54", (A.ONE_NIC,), (F.THREE_NICS,), _one_address_for_each_machine, UNICAST),
     Scene("Q61", (A.SERVE_LEASEHOLDERS,), (), _system_keeps_its_address, UNICAST),
     alone("Q65", (A.CLAMP_BLKSIZE,), F.ASK_8192, F.DROP_BIG),
     alone("Q67", (A.CLAMP_BLKSIZE,), F.ASK_8192, F.DROP_BIG, rom=EDK1),

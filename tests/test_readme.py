@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mtftpd.cli import COMMANDS
+from mtftpd.cli import COMMANDS, conformance
 from mtftpd.daemon.config import Sources, load
 from mtftpd.daemon.option_table import BY_NAME
 
@@ -37,5 +37,13 @@ def test_the_map_of_folders_is_true(path: str) -> None:
 
 def test_commands_and_options_exist() -> None:
     assert set(re.findall(rf"mtftpd ({'|'.join(COMMANDS)})\b", README)) == set(COMMANDS)
-    known = {option.flag for option in BY_NAME.values()} | {"--config", "--system", "--watch", "--follow", "--json"}
+    known = {option.flag for option in BY_NAME.values()} | {
+        "--config",
+        "--system",
+        "--watch",
+        "--follow",
+        "--json",
+        "--help",
+    }
+    known |= {option for parameter in conformance.server.params for option in parameter.opts}
     assert set(re.findall(r"(--[a-z-]+)", re.sub(r"\|-+", "", README))) <= known

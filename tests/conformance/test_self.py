@@ -1,0 +1,83 @@
+"""The suites for DHCP and PXE, and all others, over our own server: real processes, sockets and namespaces."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.conftest import write_image
+from tools.lab.segment import SERVER_ADDRESS, Segment
+from tools.lab.server import serving
+
+pytestmark = pytest.mark.system
+
+PATIENCE = "30"
+"""Seconds that a case waits for an answer: a loaded machine is not a broken server."""
+
+DHCP = ("--mode", "dhcp", "--range", "10.77.100.1-10.77.103.250")
+PROXY = ("--mode", "proxy")
+
+MENU = """
+[menu]
+prompt = "Choose"
+timeout = 5
+[[menu.item]]
+type = 1
+text = "Node"
+boot-file = "node"
+[[menu.item]]
+type = 0
+text = "Disk"
+[[menu.item]]
+type = 2
+text = "Second"
+boot-file = "second.img"
+"""
+
+
+def judge(folder: Path, options: Sequence[str | Path], *arguments: str) -> dict[str, Any]:
+    """Run the suites against a server with ``options`` and return the report."""
+    root = folder / "root"
+    root.mkdir()
+    write_image(root / "boot.img", 20_000)
+    write_image(root / "second.img", 2_048)
+    with (
+        Segment("slf", clients=1) as segment,
+        serving(segment, *options, "--root", root, "--image", "node=boot.img", "--group", "239.1.1.1") as server,
+    ):
+        done = subprocess.run(
+            ["ip", "netns", "exec", segment.client(1), sys.executable, "-m", "mtftpd", "conformance", "server",
+             "--target", SERVER_ADDRESS, "--json", "--patience", PATIENCE, "--html", folder / "page.html", *arguments],
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert not [event for event in server.events() if event.get("level") == "error"]
+    assert done.returncode in (0, 1), done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    bad = [case for case in report["cases"] if case["verdict"] in ("fail", "inconclusive", "not-run")]
+    assert not bad, "\n".join(f"{case['case']}: {case['verdict']}: {case['reason']}" for case in bad)
+    assert (folder / "page.html").read_text().endswith("</html>")
+    return report
+
+
+def test_a_server_that_gives_addresses(tmp_path: Path) -> None:
+    report = judge(tmp_path, DHCP, "--image", "second.img")
+    assert {"leases", "pxe", "port-4011", "tftp", "mtftp", "two-hosts"} <= set(report["found"]["features"])
+    assert report["counts"]["pass"] > report["counts"]["not-applicable"]
+
+
+def test_a_proxy(tmp_path: Path) -> None:
+    report = judge(tmp_path, PROXY, "--suite", "dhcp,pxe")
+    assert {"proxy", "pxe", "port-4011"} <= set(report["found"]["features"])
+
+
+def test_a_menu(tmp_path: Path) -> None:
+    menu = tmp_path / "menu.toml"
+    menu.write_text(MENU)
+    report = judge(tmp_path, (*DHCP, "--config", menu), "--suite", "pxe")
+    assert "menu" in report["found"]["features"]

@@ -24,6 +24,9 @@ from mtftpd.wire.mtftp import IPXE_GROUP
 WINDOW = 65_536
 """Addresses counted from the base: a new image every hour for seven years; at ~200 bytes each, 13 MB when full."""
 
+UNICAST_ONLY = "the configuration says multicast = false"
+"""The reason of an image that has no group because nobody wants it to have one."""
+
 IPXE_SECONDS = 1
 """iPXE reads no timer tags and leaves a group that is silent for 0.25 s; the least value that tags 4 and 5 allow."""
 
@@ -86,7 +89,10 @@ class Groups:
 
     @property
     def bindings(self) -> tuple[Binding, ...]:
-        """All bindings: own groups in the order of the catalogue, then the one of iPXE if it has its own socket."""
+        """All bindings in the order of the catalogue, then the one of iPXE if it has its own socket.
+
+        Those of images with a base of their own come before the others.
+        """
         own = tuple(self._own.values())
         return own if self._ipxe is None or self._ipxe in own else (*own, self._ipxe)
 
@@ -115,19 +121,32 @@ class Groups:
         is_ipxe_group = shares_port and settings.ports.mtftp_client == IPXE_GROUP.port and base == _IPXE_ADDRESS
         if base is not None:
             _check_base(base, is_ipxe_group)
+        bases = dict(settings.multicast.bases)
+        for own_base in bases.values():
+            _check_base(own_base, False)
         self._own: dict[str, Binding] = {}
         self._ipxe: Binding | None = None
         self._by_request: dict[tuple[int, str], Binding] = {}
         boot = boot_image(settings, catalogue)
-        wanted = catalogue.images if base is not None else () if boot is None else (boot,)
         names = _names(catalogue)
+        wanted = catalogue.images if base is not None or bases else () if boot is None else (boot,)
         contents: dict[str, Image] = {}
         for image in wanted:
             contents.setdefault(image.digest, image)
-        self._refused = [(image, reason) for image in contents.values() if (reason := _refusal(image))]
+        unicast = settings.multicast.unicast
+        self._refused = [
+            (image, reason)
+            for image in contents.values()
+            if (reason := UNICAST_ONLY if names[image.digest] & unicast else _refusal(image))
+        ]
         refused = {image.digest for image, _ in self._refused}
-        if base is not None:
-            self._bind_own(settings, base, [i for i in contents.values() if i.digest not in refused], names)
+        served = [image for image in contents.values() if image.digest not in refused]
+        own_bases = {image.digest: _own_base(names[image.digest], bases) for image in served}
+        # Whoever has an address of his own comes first, so that counting from the base of all does not take it.
+        for image in sorted(served, key=lambda each: own_bases[each.digest] is None):
+            start = own_bases[image.digest] or base
+            if start is not None:
+                self._bind_own(settings, start, image, names[image.digest])
         if boot is None or boot.digest in refused:
             return
         if not shares_port:
@@ -138,20 +157,16 @@ class Groups:
         elif (own := self._own.get(boot.digest)) is not None and own.group == IPXE_GROUP:
             self._ipxe = own
 
-    def _bind_own(
-        self, settings: Settings, base: IPv4Address, images: list[Image], names: Mapping[str, frozenset[str]]
-    ) -> None:
-        ports = settings.ports
-        for image in images:
-            address = self._address(image.digest, base)
-            if address is None:
-                self._refused.append((image, f"none of the {WINDOW} groups from {base} is left: choose another base"))
-                continue
-            group = Endpoint(str(address), ports.mtftp_client)
-            seconds = settings.multicast.seconds
-            self._own[image.digest] = self._add(
-                Binding(image, names[image.digest], group, ports.mtftp_server, Service.MTFTP, seconds, settings.without)
-            )
+    def _bind_own(self, settings: Settings, base: IPv4Address, image: Image, names: frozenset[str]) -> None:
+        address = self._address(image.digest, base)
+        if address is None:
+            self._refused.append((image, f"none of the {WINDOW} groups from {base} is left: choose another base"))
+            return
+        ports, seconds = settings.ports, settings.multicast.seconds
+        group = Endpoint(str(address), ports.mtftp_client)
+        self._own[image.digest] = self._add(
+            Binding(image, names, group, ports.mtftp_server, Service.MTFTP, seconds, settings.without)
+        )
 
     def _add(self, binding: Binding) -> Binding:
         for name in binding.names:
@@ -199,6 +214,10 @@ def _names(catalogue: Catalogue) -> dict[str, frozenset[str]]:
     for name, image in catalogue.paths.items():
         names.setdefault(image.digest, set()).add(name)
     return {digest: frozenset(some) for digest, some in names.items()}
+
+
+def _own_base(names: frozenset[str], bases: Mapping[str, IPv4Address]) -> IPv4Address | None:
+    return min((bases[name] for name in names & bases.keys()), default=None)
 
 
 def _refusal(image: Image) -> str:

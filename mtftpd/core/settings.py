@@ -63,11 +63,17 @@ class Addressing:
 
 @dataclass(frozen=True, slots=True)
 class Multicast:
-    """Groups: ``base`` is the address of the first image, the others follow; ``seconds`` is T4 = T5 on the wire."""
+    """Groups: ``base`` is the address of the first image, the others follow; ``seconds`` is T4 = T5 on the wire.
+
+    ``bases`` are those of single images, by their names, where each content of such an image gets the next address;
+    ``unicast`` are the names of images that get no group.
+    """
 
     base: IPv4Address | None = None
     seconds: int = 2
     ttl: int = 1
+    bases: tuple[tuple[str, IPv4Address], ...] = ()
+    unicast: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

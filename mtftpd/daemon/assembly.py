@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import trio
 
+from mtftpd.core.address_book import AddressBook
+from mtftpd.core.boot_plan import Planner
 from mtftpd.core.groups import Groups
 from mtftpd.core.settings import Catalogue, Link, Settings
-from mtftpd.daemon.config import Config, relative_path
+from mtftpd.daemon.config import Config, aliases_of, image_sections, relative_path
 from mtftpd.daemon.settings import settings_for
 from mtftpd.errors import BadConfig
 from mtftpd.net import interfaces
@@ -41,8 +43,13 @@ def find_link(config: Config) -> Link:
 
 
 def named_files(config: Config) -> dict[str, str]:
-    """Return the images: name -> path below the root."""
-    return {image.name: relative_path(config, image) for image in config.image}
+    """Return the images: each of their names -> path below the root."""
+    sections = image_sections(config)
+    return {
+        name: relative_path(config, image)
+        for image in config.image
+        for name in (image.name, *aliases_of(sections.get(image.name)))
+    }
 
 
 def assemble(config: Config, link: Link, store: ImageStore, progress: Progress | None = None) -> Assembly:
@@ -61,7 +68,9 @@ async def assemble_aside(config: Config, link: Link, store: ImageStore) -> Assem
 
 def _checked(config: Config, link: Link) -> Settings:
     settings = settings_for(config, link)
-    Groups(settings, Catalogue())  # Raises for a base that cannot carry groups, before the store has changed.
+    # These raise for what cannot be put on the wire, before the store has changed.
+    Planner(settings, Catalogue(), Groups(settings, Catalogue()))
+    AddressBook(settings)
     return settings
 
 

@@ -13,12 +13,16 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from mtftpd.core.node_settings import Menu
+from mtftpd.core.images import MAX_MTFTP_SIZE
+from mtftpd.core.node_settings import NO_NODES, Inventory, Menu, Subnet
 from mtftpd.core.settings import Mode, Ports
 from mtftpd.daemon.config_file import FileValues, read_file
+from mtftpd.daemon.inventory import inventory_of, problems_between, subnets_of
 from mtftpd.daemon.option_table import BY_NAME, Option
 from mtftpd.daemon.problems import Problem, raise_if_any
+from mtftpd.daemon.sections import Section, Sections, image_name
 from mtftpd.daemon.values import AddressRange, ArchitectureFile, ImageName, Listen
+from mtftpd.quirks.vocabulary import ServerAction
 
 DEFAULT_CONFIG = Path("/etc/mtftpd/mtftpd.toml")
 DEFAULT_ROOT = Path("/srv/mtftpd")
@@ -48,7 +52,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Every option of the table under its own name, plus the two tables of the file."""
+    """Every option of the table under its own name, plus the tables and the sections of the file."""
 
     interface: str | None
     mode: Mode
@@ -67,6 +71,10 @@ class Config:
     range: AddressRange | None
     router: IPv4Address | None
     lease_time: int
+    dns: tuple[IPv4Address, ...]
+    ntp: tuple[IPv4Address, ...]
+    domain: str | None
+    without: tuple[ServerAction, ...]
     rollover: int
     control: Path | None
     events: Path | None
@@ -77,6 +85,9 @@ class Config:
     log_format: str
     ports: Ports
     menu: Menu | None = None
+    sections: Sections = field(default_factory=Sections)
+    subnets: tuple[Subnet, ...] = ()
+    inventory: Inventory = NO_NODES
     file: Path | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
@@ -103,6 +114,7 @@ def load(sources: Sources) -> Config:
         origin = _origin(option, sources, file)
         origins[option.name] = origin
         fields[option.field] = _read(option, origin, problems)
+    problems += problems_between(file.sections)
     raise_if_any(problems)
     ports = Ports(
         dhcp_server=file.ports.dhcp_server,
@@ -113,7 +125,16 @@ def load(sources: Sources) -> Config:
         mtftp_client=fields["client_port"],
         mtftp_ipxe=file.ports.mtftp_ipxe,
     )
-    config = Config(**fields, menu=file.menu, ports=ports, file=file.path, origins=origins)
+    config = Config(
+        **fields,
+        menu=file.menu,
+        ports=ports,
+        sections=file.sections,
+        subnets=subnets_of(file.sections),
+        inventory=inventory_of(file.sections),
+        file=file.path,
+        origins=origins,
+    )
     raise_if_any(_contradictions(config))
     return config
 
@@ -168,7 +189,9 @@ def _read(option: Option, origin: Origin, problems: list[Problem]) -> Any:
 
 def _contradictions(config: Config) -> Iterator[Problem]:
     """Find values that are right one by one and wrong together; nothing here needs the network."""
-    if config.mode is Mode.DHCP and config.range is None:
+    has_range = config.range is not None or any(each.first is not None for each in config.subnets)
+    has_address = any(entry.address is not None for entry in config.inventory.entries)
+    if config.mode is Mode.DHCP and not has_range and not has_address:
         yield Problem(config.said("mode"), "needs addresses to give out; add --range FIRST-LAST")
     ports = config.ports
     taken = {ports.dhcp_server: "DHCP", ports.pxe: "PXE", ports.tftp: "TFTP"}
@@ -187,10 +210,13 @@ def _file_problems(config: Config) -> Iterator[Problem]:
     beneath = root.resolve()
     place = config.origins["image"].place
     names: dict[str, str] = {}
+    sections = image_sections(config)
     for image in config.image:
-        said = where("image", str(image), place)
-        if names.setdefault(image.name, image.path) != image.path:
-            yield Problem(said, f"the name {image.name} already stands for {names[image.name]}; choose another name")
+        section = sections.get(image.name)
+        said = where("image", str(image), place if section is None else config.sections.place(section, "path"))
+        for name in (image.name, *aliases_of(section)):
+            if names.setdefault(name, image.path) != image.path:
+                yield Problem(said, f"the name {name} already stands for {names[name]}; choose another name")
         target = (beneath / image.path).resolve()
         if not target.is_relative_to(beneath):
             yield Problem(said, f"is outside the root {root}; move the file there or choose another --root")
@@ -198,6 +224,27 @@ def _file_problems(config: Config) -> Iterator[Problem]:
             yield Problem(said, f"there is no such file below the root {root}")
         elif not target.is_file():
             yield Problem(said, "is not a regular file")
+        elif section is not None and wants_group(section) and target.stat().st_size > MAX_MTFTP_SIZE:
+            text = f"has {target.stat().st_size} octets, and multicast TFTP carries {MAX_MTFTP_SIZE} at most"
+            yield Problem(said, f"{text}; say multicast = false, or make it smaller")
+
+
+def image_sections(config: Config) -> dict[str, Section]:
+    """Return the ``[[image]]`` of each image by its name; {} when a flag or the environment names the images."""
+    if config.origins["image"].place in (BY_NAME["image"].flag, BY_NAME["image"].environment):
+        return {}
+    return {image_name(section): section for section in config.sections["image"]}
+
+
+def aliases_of(section: Section | None) -> tuple[str, ...]:
+    """Return the other names of an image."""
+    return () if section is None else section.values.get("aliases", ())
+
+
+def wants_group(section: Section) -> bool:
+    """Return whether it is said that this image gets a group, so that it is an error when it cannot."""
+    said = section.values
+    return bool(said.get("multicast", "group" in said))
 
 
 def relative_path(config: Config, image: ImageName) -> str:

@@ -1,4 +1,4 @@
-"""The configuration file: TOML whose keys are the names of the options, plus the tables ``menu`` and ``ports``.
+"""The configuration file: TOML whose keys are the names of the options, ``menu``, ``ports``, and arrays of tables.
 
 Unknown keys are refused with file, line and the nearest known name, because a misspelt key that is ignored shows up
 as a cluster that does not boot.
@@ -6,7 +6,6 @@ as a cluster that does not boot.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -15,36 +14,22 @@ from typing import Annotated, Any
 
 import msgspec
 
-from mtftpd.core.node_settings import Menu, MenuItem
+from mtftpd.core.node_settings import Menu
 from mtftpd.core.settings import Ports
+from mtftpd.daemon.menu_table import WrongTableError, convert, read_menu
+from mtftpd.daemon.node_values import suggestion
 from mtftpd.daemon.option_table import BY_NAME, Option
 from mtftpd.daemon.problems import Problem
-from mtftpd.daemon.toml_lines import KeyPath, line_of
+from mtftpd.daemon.sections import KEYS, Places, Sections, image_name, text_of
 
 MAX_FILE = 4 * 1024 * 1024
 """Octets: a configuration of 10,000 nodes at 400 octets each; whatever is longer is some other file."""
 
 _PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 _TYPES_OF_TABLES = ("menu", "ports")
+ALIASES = {"multicast-group": "group"}
+"""What an option may be called in the file as well: a file with [[group]] sections cannot have the key group twice."""
 _AT_LINE = re.compile(r"\(at line (\d+), column \d+\)|\(at end of document\)")
-_PATH_IN_MESSAGE = re.compile(r" - at `\$(.*)`")
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
-
-
-class MenuItemTable(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
-    """One ``[[menu.item]]``."""
-
-    type: Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
-    boot_file: Annotated[str, msgspec.Meta(max_length=127)] = ""
-
-
-class MenuTable(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
-    """The table ``[menu]``: the PXE boot menu (PXE 2.1 tags 8 to 10)."""
-
-    item: Annotated[tuple[MenuItemTable, ...], msgspec.Meta(min_length=1)]
-    prompt: Annotated[str, msgspec.Meta(max_length=80)] = Menu(()).prompt
-    timeout: Annotated[int, msgspec.Meta(ge=0, le=255)] = Menu(()).timeout
 
 
 class PortsTable(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
@@ -59,12 +44,13 @@ class PortsTable(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fie
 
 @dataclass(slots=True)
 class FileValues:
-    """What a configuration file says: the texts of each option, where each stands, and the two tables."""
+    """What a configuration file says: the texts of each option, where each stands, the two tables, the sections."""
 
     path: Path | None = None
     texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     menu: Menu | None = None
+    sections: Sections = field(default_factory=Sections)
     ports: PortsTable = field(default_factory=PortsTable)
     problems: list[Problem] = field(default_factory=list)
 
@@ -105,7 +91,7 @@ class _Reader:
 
     def __init__(self, found: FileValues, text: str) -> None:
         self._found = found
-        self._text = text
+        self._places = found.sections.places = Places(found.path or Path(), text)
 
     def read(self, tree: dict[str, Any]) -> None:
         for key, raw in tree.items():
@@ -113,54 +99,65 @@ class _Reader:
                 self._read_menu(raw)
             elif key == "ports":
                 self._read_ports(raw)
-            elif (option := BY_NAME.get(key)) is None:
+            elif key in KEYS and (key not in BY_NAME or _is_array_of_tables(raw)):
+                self._found.problems += self._found.sections.read(key, raw)
+            elif (option := BY_NAME.get(ALIASES.get(key, key))) is None:
                 self._refuse_unknown(key)
+            elif option.name in self._found.texts:
+                text = f"is said twice, as {key} and as {option.name}; drop one of the two"
+                self._found.problems.append(Problem(f"{self._places.of(key)}: {key}", text))
             else:
-                self._read_option(option, raw)
-
-    def _place(self, *path: str | int) -> str:
-        line = line_of(self._text, path)
-        return f"{self._found.path}:{line}" if line else str(self._found.path)
+                self._read_option(option, key, raw)
+        self._name_images()
 
     def _refuse_unknown(self, key: str) -> None:
-        known = (*BY_NAME, *_TYPES_OF_TABLES)
-        near = difflib.get_close_matches(key.replace("_", "-"), known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known keys are {', '.join(sorted(known))}"
-        self._found.problems.append(Problem(self._place(key), f"unknown key {key}{hint}"))
+        known = (*BY_NAME, *_TYPES_OF_TABLES, *ALIASES, *KEYS)
+        near = suggestion(key.replace("_", "-"), known)
+        hint = near or f"; known keys are {', '.join(sorted(set(known)))}"
+        self._found.problems.append(Problem(self._places.of(key), f"unknown key {key}{hint}"))
 
-    def _read_option(self, option: Option, raw: Any) -> None:
-        place = self._place(option.name)
+    def _read_option(self, option: Option, key: str, raw: Any) -> None:
+        place = self._places.of(key)
         try:
             texts = _texts(option, raw)
         except ValueError as error:
-            self._found.problems.append(Problem(f"{place}: {option.name}", str(error)))
+            self._found.problems.append(Problem(f"{place}: {key}", str(error)))
         else:
             self._found.texts[option.name] = texts
             self._found.places[option.name] = place
 
+    def _name_images(self) -> None:
+        """Let the option of the same name have what ``[[image]]`` says: name and path."""
+        sections = self._found.sections
+        named = [each for each in sections["image"] if "path" in each.values]
+        for section in named:
+            if "=" in image_name(section):
+                self._found.problems.append(sections.problem(section, "name", "has an = in it; choose another name"))
+        if named:
+            self._found.texts["image"] = tuple(f"{image_name(each)}={each.values['path']}" for each in named)
+            self._found.places["image"] = self._places.of("image", 0)
+
     def _read_menu(self, raw: Any) -> None:
         try:
-            table = msgspec.convert(raw, MenuTable)
-        except msgspec.ValidationError as error:
+            self._found.menu = read_menu(raw)
+        except WrongTableError as error:
             self._refuse_table("menu", error)
-            return
-        items = tuple(MenuItem(item.type, item.text, item.boot_file) for item in table.item)
-        self._found.menu = Menu(items, table.prompt, table.timeout)
-        self._found.places["menu"] = self._place("menu")
+        else:
+            self._found.places["menu"] = self._places.of("menu")
 
     def _read_ports(self, raw: Any) -> None:
         try:
-            self._found.ports = msgspec.convert(raw, PortsTable)
-        except msgspec.ValidationError as error:
+            self._found.ports = convert(raw, PortsTable)
+        except WrongTableError as error:
             self._refuse_table("ports", error)
 
-    def _refuse_table(self, table: str, error: msgspec.ValidationError) -> None:
-        message = str(error)
-        at = _PATH_IN_MESSAGE.search(message)
-        steps: KeyPath = tuple(int(step[2]) if step[2] else step[1] for step in _STEP.finditer(at[1] if at else ""))
-        name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-        where = f"{self._place(table, *steps)}: {table}{name}"
-        self._found.problems.append(Problem(where, _PATH_IN_MESSAGE.sub("", message)))
+    def _refuse_table(self, table: str, error: WrongTableError) -> None:
+        where = f"{self._places.of(table, *error.steps)}: {table}{error.name}"
+        self._found.problems.append(Problem(where, error.text))
+
+
+def _is_array_of_tables(raw: Any) -> bool:
+    return isinstance(raw, list) and bool(raw) and all(isinstance(each, dict) for each in raw)
 
 
 def _texts(option: Option, raw: Any) -> tuple[str, ...]:
@@ -170,15 +167,9 @@ def _texts(option: Option, raw: Any) -> tuple[str, ...]:
             return ("true" if raw else "false",)
         raise ValueError(f"must be true or false, not {raw!r}")
     if option.table and isinstance(raw, dict):
-        return tuple(f"{key}={_text(value)}" for key, value in raw.items())
+        return tuple(f"{key}={text_of(value)}" for key, value in raw.items())
     if isinstance(raw, list):
         if option.many:
-            return tuple(_text(value) for value in raw)
+            return tuple(text_of(value) for value in raw)
         raise ValueError("takes one value, not a list")
-    return (_text(raw),)
-
-
-def _text(raw: Any) -> str:
-    if isinstance(raw, bool) or not isinstance(raw, (str, int)):
-        raise ValueError(f"must be text or a number, not {type(raw).__name__}")
-    return str(raw)
+    return (text_of(raw),)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mtftpd.daemon import values
+from mtftpd.daemon import node_values, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +106,13 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("router", values.address, "ADDRESS", "Default gateway that clients are told."),
         Option("lease-time", values.lease_time, "TIME", "Length of a lease: seconds, or a number with m, h or d.",
                "12h"),
+        Option("dns", values.address, "ADDRESS", "Name server for clients that ask. Repeatable.", many=True),
+        Option("ntp", values.address, "ADDRESS", "Time server for clients that ask. Repeatable.", many=True),
+        Option("domain", node_values.domain, "NAME", "Domain name for clients that ask."),
     ),
     OPERATION: (
+        Option("without", node_values.work_around, "ACTION",
+               "Leave out this work-around for faults of ROMs; mtftpd rom show names them. Repeatable.", many=True),
         Option("rollover", values.rollover, "0|1", "Block number that follows 65535 in unicast TFTP.", "0"),
         Option("control", values.path, "SOCKET", "Unix socket that answers questions about the running server. "
                "Default: control.sock in $RUNTIME_DIRECTORY."),

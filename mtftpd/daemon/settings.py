@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from mtftpd.core.groups import Groups, path_of
+from mtftpd.core.groups import UNICAST_ONLY, Groups, path_of
 from mtftpd.core.node_settings import Boot
 from mtftpd.core.settings import Addressing, Catalogue, Link, Mode, Multicast, Settings
-from mtftpd.daemon.config import Config
+from mtftpd.daemon.config import Config, image_sections
+from mtftpd.daemon.inventory import problems_on
 from mtftpd.daemon.problems import Problem, raise_if_any
 from mtftpd.daemon.values import is_uri
 
@@ -37,18 +38,34 @@ def settings_for(config: Config, link: Link) -> Settings:
             router=config.router,
             lease_seconds=config.lease_time,
             serve_all=config.serve_all,
+            dns=config.dns,
+            ntp=config.ntp,
+            domain=config.domain or "",
         ),
-        multicast=Multicast(config.group, config.timeout_seconds, config.ttl),
-        allowed=config.allow,
+        multicast=_multicast(config),
+        allowed=(*config.allow, *(subnet.network for subnet in config.subnets)),
         rollover=config.rollover,
         faithful=config.faithful,
+        without=frozenset(config.without),
+        subnets=config.subnets,
+        inventory=config.inventory,
     )
+
+
+def _multicast(config: Config) -> Multicast:
+    sections = image_sections(config)
+    bases = tuple((name, each.values["group"]) for name, each in sections.items() if "group" in each.values)
+    unicast = frozenset(name for name, each in sections.items() if not each.values.get("multicast", True))
+    return Multicast(config.group, config.timeout_seconds, config.ttl, bases, unicast)
 
 
 def _problems(config: Config, link: Link) -> Iterator[Problem]:
     network = link.network
+    yield from problems_on(link, config.sections)
     if config.range is not None and config.mode is Mode.DHCP:
         said = config.said("range")
+        if any(each.network == network and each.first is not None for each in config.subnets):
+            yield Problem(said, f"the [[subnet]] {network} has a range of its own; drop one of the two")
         for end in (config.range.first, config.range.last):
             if end not in network:
                 yield Problem(said, f"{end} is not in {network}, the network of {link.name}; choose addresses in it")
@@ -72,6 +89,8 @@ def warnings_for(config: Config, settings: Settings, catalogue: Catalogue, group
         )
     yield from _warnings_about_images(config, catalogue)
     for image, reason in groups.refused:
+        if reason == UNICAST_ONLY:
+            continue
         yield f"image {image.name} gets no multicast group: {reason}"
     yield from _warnings_about_boot_files(settings, catalogue)
     if not config.faithful:

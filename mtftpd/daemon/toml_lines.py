@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
 _HEADER = re.compile(r"\s*\[(\[)?([^\[\]]+)\](\])?\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
@@ -14,18 +15,30 @@ KeyPath = tuple[str | int, ...]
 """The way to a value: names of tables and keys, numbers of elements in arrays of tables."""
 
 
-def line_of(text: str, path: KeyPath) -> int | None:
-    """Return the number (from 1) of the line where ``path`` is set, or that of the nearest table around it.
+class Lines:
+    """The lines of one TOML text; the text is looked at when the first line is asked for."""
 
-    The text must be valid TOML.  None when nothing on the way to the key stands on a line of its own.
-    """
-    lines: dict[KeyPath, int] = {}
-    for position, number in _positions(text):
-        lines.setdefault(position, number)
-    for length in range(len(path), 0, -1):
-        if path[:length] in lines:
-            return lines[path[:length]]
-    return None
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def of(self, path: KeyPath) -> int | None:
+        """Return the number (from 1) of the line where ``path`` is set, or that of the nearest table around it.
+
+        The text must be valid TOML.  None when nothing on the way to the key stands on a line of its own.
+        """
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._by_path:
+                return self._by_path[path[:length]]
+        return None
+
+    @cached_property
+    def _by_path(self) -> dict[KeyPath, int]:
+        lines: dict[KeyPath, int] = {}
+        for position, number in _positions(self._text):
+            lines.setdefault(position, number)
+            if isinstance(position[-1], int):
+                lines.setdefault(position[:-1], number)  # An array of tables begins where its first element does.
+        return lines
 
 
 def _positions(text: str) -> Iterator[tuple[KeyPath, int]]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtftpd.core.effects import Service
-from mtftpd.core.groups import WINDOW, Groups, boot_image, path_of
+from mtftpd.core.groups import UNICAST_ONLY, WINDOW, Groups, boot_image, path_of
 from mtftpd.core.images import MAX_MTFTP_SIZE, Image
 from mtftpd.core.node_settings import Boot
 from mtftpd.core.settings import Catalogue, Link, Multicast, Ports, Settings
@@ -108,6 +108,32 @@ def test_the_only_image_is_what_everybody_boots() -> None:
     assert boot_image(settings(), catalogue([image(1)])) == image(1)
     assert boot_image(settings(), catalogue([])) is None
     assert path_of("pxelinux.0") == "pxelinux.0"
+
+
+def with_multicast(base: IPv4Address | None, boot: str = "", **said: object) -> Settings:
+    wanted = settings(base, boot)
+    return replace(wanted, multicast=replace(wanted.multicast, **said))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("base", [BASE, None])
+def test_an_image_with_a_base_of_its_own(base: IPv4Address | None) -> None:
+    own = (("boot/image2", BASE + 1), ("nothing", BASE + 9))
+    groups = Groups(with_multicast(base, bases=own), catalogue([image(1), image(2), image(3)]))
+    expected = {"digest2": BASE + 1, **({} if base is None else {"digest1": BASE, "digest3": BASE + 2})}
+    assert groups.assignments() == expected
+    newer = groups.reconfigured(with_multicast(base, bases=own), catalogue([image(1), image(2, "new"), image(3)]))
+    assert newer.assignments()["new"] == (BASE + 2 if base is None else BASE + 3), "new content, new group"
+    with pytest.raises(BadConfig, match="not a multicast address"):
+        Groups(with_multicast(base, bases=(("image1", IPv4Address("10.0.0.1")),)), catalogue([]))
+
+
+def test_an_image_that_nobody_wants_a_group_for() -> None:
+    unwanted = frozenset({"image1"})
+    groups = Groups(with_multicast(BASE, "image1", unicast=unwanted), catalogue([image(1), image(2)]))
+    assert groups.for_image(image(1)) is None
+    assert groups.ipxe is None
+    assert groups.refused == ((image(1), UNICAST_ONLY),)
+    assert groups.assignments() == {"digest2": BASE}
 
 
 def test_without_a_base_only_ipxe_has_a_group() -> None:

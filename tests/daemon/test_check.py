@@ -57,7 +57,7 @@ def test_the_text_says_the_same(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "m.toml"
     file.write_text(
         f'root = "{root}"\ninterface = "lo"\ngroup = "239.1.1.1"\n[image]\na = "nbp"\n[ports]\ntftp = 6969\n'
-        '[menu]\n[[menu.item]]\ntype = 0\ntext = "Disk"\n'
+        '[menu]\n[[menu.item]]\ntype = 1\ntext = "Disk"\n'
     )
     text = check(Sources(environment={"MTFTPD_TTTL": "1"}, config=file), as_json=False)
     lines = [" ".join(line.split()) for line in text.splitlines()]

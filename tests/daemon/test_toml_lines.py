@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.daemon.toml_lines import KeyPath, line_of
+from mtftpd.daemon.toml_lines import KeyPath, Lines
 
 TEXT = '''\
 # A comment
@@ -50,7 +50,7 @@ y = 1
 )
 def test_finds_the_line(path: KeyPath, line: int | None) -> None:
     tomllib.loads(TEXT)
-    assert line_of(TEXT, path) == line
+    assert Lines(TEXT).of(path) == line
 
 
 KEY = st.text("abcdefgh-_0123456789", min_size=1, max_size=6)
@@ -75,4 +75,4 @@ def test_agrees_with_what_was_written(tree: dict[str, dict[str, Any]]) -> None:
             places[(table, key)] = len(lines)
     text = "\n".join(lines)
     assert tomllib.loads(text) == tree
-    assert {path: line_of(text, path) for path in places} == places
+    assert {path: Lines(text).of(path) for path in places} == places

@@ -1,12 +1,19 @@
-"""What an operator should look at although nothing has failed yet: each thing is told once and counted from then on."""
+"""What an operator should look at although nothing has failed yet: told once, counted, and told again when it is over.
+
+Something that happens is over when it has not happened again for the time in `QUIET`; a condition of the
+configuration is over when the configuration no longer has it (`Alarms.stand`).
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
+from mtftpd.core.audiences import REST_SECONDS
+from mtftpd.core.deadlines import Deadlines
 from mtftpd.core.effects import Report, ReportKind, Sender
 from mtftpd.wire.datagram import HardwareAddress
 
@@ -31,6 +38,27 @@ class AlarmKind(Enum):
     SAME_XID = "same-xid"
     UNKNOWN_FILE = "file-nobody-was-offered"
     SILENT = "silent-after-ack"
+    LATE_START = "first-discover-late"
+    PASS_LOST = "pass-lost"
+    NO_QUERIER = "no-igmp-querier"
+    IMAGE_TOO_LARGE = "image-too-large-for-multicast"
+    SERVER_ADDRESS = "server-address-like-multicast"
+    ALIASING = "aliasing-groups"
+
+
+QUIET: Final = {
+    AlarmKind.FOREIGN_SERVER: 600.0,
+    AlarmKind.DUPLICATE_UUID: 24 * 3600.0,
+    AlarmKind.SAME_XID: XID_SECONDS,
+    AlarmKind.UNKNOWN_FILE: 600.0,
+    AlarmKind.SILENT: 3600.0,
+    AlarmKind.LATE_START: 3600.0,
+    AlarmKind.PASS_LOST: REST_SECONDS,
+    AlarmKind.NO_QUERIER: REST_SECONDS,
+}
+"""Seconds without another occurrence after which it is over: a server answers the DISCOVERs of ten minutes, a machine
+boots once a day, a group rests while its audience is lost.  What is not here is over when it is said to be.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +73,16 @@ class Alarm:
     last: float
 
 
+_Key = tuple[AlarmKind, str]
+
+
 class Alarms:
-    """All alarms; ``reports`` are those that have not been told yet."""
+    """All alarms that are not over; ``reports`` are beginnings and ends that have not been told yet."""
 
     def __init__(self) -> None:
         self.reports: list[Report] = []
-        self._alarms: OrderedDict[tuple[AlarmKind, str], Alarm] = OrderedDict()
+        self._alarms: OrderedDict[_Key, Alarm] = OrderedDict()
+        self._over: Deadlines[_Key] = Deadlines()
         self._by_uuid: OrderedDict[bytes, HardwareAddress] = OrderedDict()
         self._by_xid: OrderedDict[int, tuple[HardwareAddress, float]] = OrderedDict()
 
@@ -60,10 +92,44 @@ class Alarms:
         known = self._alarms.pop(key, None)
         if known is None:
             self._alarms[key] = Alarm(kind, subject, text, 1, now, now)
-            self.reports.append(Report(ReportKind.ALARM, detail=(("alarm", kind.value), ("text", text))))
+            self.reports.append(_report(ReportKind.ALARM, self._alarms[key]))
         else:
             self._alarms[key] = Alarm(kind, subject, text, known.count + 1, known.first, now)
-        _bound(self._alarms, MAX_ALARMS)
+        if kind in QUIET:
+            self._over.set(key, now + QUIET[kind])
+        if len(self._alarms) > MAX_ALARMS:
+            # A condition of the configuration is never told again, so it is kept.
+            self._forget(next((each for each in self._alarms if each[0] in QUIET), key))
+
+    def over(self, kind: AlarmKind, subject: str) -> None:
+        """Take note that it is over; nothing happens when there was no such alarm."""
+        if (kind, subject) in self._alarms:
+            self._end((kind, subject))
+
+    def stand(self, kind: AlarmKind, texts: Mapping[str, str], now: float) -> None:
+        """Have exactly the alarms of ``kind`` that ``texts`` (subject -> text) holds: those before are over."""
+        for other, subject in list(self._alarms):
+            if other is kind and subject not in texts:
+                self._end((kind, subject))
+        for subject, text in texts.items():
+            if (kind, subject) not in self._alarms:
+                self.raise_alarm(kind, subject, text, now)
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` is due, or None."""
+        return self._over.next()
+
+    def tick(self, now: float) -> None:
+        """End what has not happened again for long enough."""
+        for key in self._over.due(now):
+            self._end(key)
+
+    def _end(self, key: _Key) -> None:
+        self.reports.append(_report(ReportKind.ALARM_OVER, self._forget(key)))
+
+    def _forget(self, key: _Key) -> Alarm:
+        self._over.clear(key)
+        return self._alarms.pop(key)
 
     def compare(self, sender: Sender, now: float) -> None:
         """Look whether another node has the identifiers of this one."""
@@ -94,6 +160,10 @@ def are_neighbours(one: HardwareAddress, other: HardwareAddress) -> bool:
     if one.htype != other.htype or len(one.octets) != len(other.octets):
         return False
     return abs(int.from_bytes(one.octets, "big") - int.from_bytes(other.octets, "big")) < NEIGHBOURS
+
+
+def _report(kind: ReportKind, alarm: Alarm) -> Report:
+    return Report(kind, detail=(("alarm", alarm.kind.value), ("text", alarm.text), ("count", alarm.count)))
 
 
 def _bound(table: OrderedDict[Any, Any], most: int) -> None:

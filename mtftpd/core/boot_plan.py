@@ -14,9 +14,10 @@ from ipaddress import IPv4Address
 from urllib.parse import unquote
 
 from mtftpd.core.clients import Client, ClientKind
+from mtftpd.core.fallback import Trigger
 from mtftpd.core.groups import Binding, Groups
-from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
-from mtftpd.core.node_settings import Boot, Menu
+from mtftpd.core.images import MAX_MTFTP_SIZE, MTFTP_BLOCK_SIZE, Image
+from mtftpd.core.node_settings import IPXE_STAGE, Boot, Menu
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.errors import BadConfig
 from mtftpd.quirks.vocabulary import ServerAction
@@ -65,6 +66,8 @@ class BootPlan:
     binding: Binding | None
     group: str
     option_43: bytes
+    unicast: Trigger | None = None
+    """Why there is no group although the client may be told of one."""
 
     @property
     def blocks(self) -> int | None:
@@ -125,6 +128,9 @@ class _Menu:
     by_type: dict[int, BootFile | None]
 
 
+_PlanKey = tuple[BootFile, ClientKind, bool, bool, bool, bool, frozenset[ServerAction]]
+
+
 class Planner:
     """Chooses the boot file of each client.  Raises `BadConfig` when the configuration cannot be put on the wire."""
 
@@ -134,7 +140,7 @@ class Planner:
         self._groups = groups
         self._only_image = catalogue.images[0].name if len(catalogue.images) == 1 else ""
         self._menus: dict[Boot, _Menu] = {}
-        self._plans: dict[tuple[BootFile, ClientKind, bool, bool, bool, frozenset[ServerAction]], BootPlan | None] = {}
+        self._plans: dict[_PlanKey, BootPlan | None] = {}
         for boot in settings.boots():
             self._menu(boot)
 
@@ -184,7 +190,8 @@ class Planner:
         if boot_file is None:
             return None
         without = client.settings.without
-        key = (boot_file, client.kind, client.is_ipxe, client.may_be_intel, client.may_do_mtftp, without)
+        omits = ServerAction.OMIT_43 in client.actions
+        key = (boot_file, client.kind, client.is_ipxe, client.may_be_intel, client.may_do_mtftp, omits, without)
         if key not in self._plans:
             self._plans[key] = self._make(client, boot_file)
         return self._plans[key]
@@ -200,19 +207,27 @@ class Planner:
         if client.is_ipxe and boot_file.scheme == "mtftp" and self._groups.ipxe is not None:
             group = str(self._groups.ipxe.group)
         file = boot_file.uri if client.is_ipxe and boot_file.uri else boot_file.name
+        image = self._image(boot_file.name)
+        is_large = client.may_do_mtftp and image is not None and image.size > MAX_MTFTP_SIZE
+        if ServerAction.OMIT_43 in client.actions and client.kind is ClientKind.PXE:
+            return BootPlan(file, boot_file.name, None, "", b"")
         direct = _direct(client, binding)
         speaks = client.kind is ClientKind.PXE and direct != PxeOptions()
         option_43 = pxe.build(direct) if speaks else b""
-        return BootPlan(file, boot_file.name, binding, group, option_43)
+        return BootPlan(file, boot_file.name, binding, group, option_43, Trigger.F3 if is_large else None)
 
     def _binding(self, name: str) -> Binding | None:
-        image: Image | None = self._catalogue.paths.get(name) or self._catalogue.paths.get(name.lstrip("/"))
+        image = self._image(name)
         return self._groups.for_image(image) if image is not None else None
+
+    def _image(self, name: str) -> Image | None:
+        return self._catalogue.paths.get(name) or self._catalogue.paths.get(name.lstrip("/"))
 
 
 def _file_for(client: Client, menu: _Menu) -> BootFile | None:
     twins = X64_TWINS if client.settings.does(ServerAction.TWIN_ARCHITECTURES) else {}
-    for number in (client.architecture, twins.get(client.architecture, client.architecture)):
+    of_ipxe = (IPXE_STAGE,) if client.is_ipxe and client.settings.does(ServerAction.SECOND_STAGE) else ()
+    for number in (*of_ipxe, client.architecture, twins.get(client.architecture, client.architecture)):
         if number in menu.by_architecture:
             return menu.by_architecture[number]
     return menu.default

@@ -10,10 +10,12 @@ from enum import Enum
 
 from mtftpd.core import option_codes as code
 from mtftpd.core.fallback import Node, Trigger
+from mtftpd.core.learning import Firmware
 from mtftpd.core.leases import MAX_IDENTIFIER, ClientKey
 from mtftpd.core.node_settings import NodeSettings
 from mtftpd.quirks.evidence import Fingerprint, evidence_of
 from mtftpd.quirks.matching import Identification, Step, identify
+from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.bootp import DhcpMessage
 from mtftpd.wire.datagram import HardwareAddress
 from mtftpd.wire.pxe import is_ipxe, parse_client_class
@@ -21,6 +23,8 @@ from mtftpd.wire.pxe import is_ipxe, parse_client_class
 ETHERNET, ETHERNET_OCTETS = 1, 6
 
 NO_SETTINGS = NodeSettings()
+
+_STANDARD_CLASSES = (b"PXEClient", b"HTTPClient")
 
 
 class ClientKind(Enum):
@@ -49,8 +53,12 @@ class Client:
     """What is in force for it."""
     is_held: bool = False
     """Whether it is one of several interfaces of its machine, and not known to be the one that boots."""
+    vendor_class: bytes = b"PXEClient"
+    """What option 60 of a reply calls it."""
     restraint: Trigger | None = None
     """Why it is not told of a group although it may have multicast TFTP."""
+    actions: frozenset[ServerAction] = frozenset()
+    """What is done for it alone, because of its profile, of what was learnt or of what is suspected."""
 
     @property
     def boots(self) -> bool:
@@ -86,6 +94,11 @@ class Client:
         return self.restraint if self.settings.multicast else Trigger.F18
 
     @property
+    def firmware(self) -> Firmware:
+        """What is learnt is kept under this."""
+        return Firmware(self.hardware, self.fingerprint)
+
+    @property
     def node(self) -> Node:
         """What is known by experience is kept under this."""
         return Node(self.hardware, self.rom.profile.id)
@@ -118,7 +131,7 @@ def recognise(message: DhcpMessage, settings: NodeSettings = NO_SETTINGS, *, by_
     evidence = evidence_of(message)
     if message.message_type is None:
         kind = ClientKind.BOOTP
-    elif said is None:
+    elif said is None or (said.prefix not in _STANDARD_CLASSES and not settings.does(ServerAction.OWN_CLASS)):
         kind = ClientKind.OTHER
     else:
         kind = ClientKind.PXE if said.kind == "PXEClient" else ClientKind.HTTP
@@ -134,4 +147,5 @@ def recognise(message: DhcpMessage, settings: NodeSettings = NO_SETTINGS, *, by_
         is_relayed=int(message.giaddr) != 0,
         wants_boot_file=code.BOOT_FILE in parameters,
         settings=settings,
+        vendor_class=said.prefix if said is not None else b"",
     )

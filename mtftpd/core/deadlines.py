@@ -48,6 +48,10 @@ class Deadlines(Generic[K]):
         """Forget the deadline of ``key``, if it has one."""
         self._when.pop(key, None)
 
+    def of(self, key: K) -> float:
+        """Return the deadline of ``key``, which has one."""
+        return self._when[key]
+
     def next(self) -> float | None:
         """Return the earliest deadline, or None without any."""
         heap = self._heap

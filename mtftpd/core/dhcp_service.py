@@ -15,8 +15,8 @@ from mtftpd.core.boot_plan import Planner
 from mtftpd.core.clients import Client, recognise
 from mtftpd.core.delivery import reachable
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SaveLease, Service
-from mtftpd.core.fallback import FallbackMemory
-from mtftpd.core.fallback_watch import FallbackWatch, Told
+from mtftpd.core.experience import Watches
+from mtftpd.core.fallback_watch import Told
 from mtftpd.core.groups import Groups
 from mtftpd.core.leases import Lease, LeaseState
 from mtftpd.core.nic_policy import NicPolicy
@@ -28,6 +28,7 @@ from mtftpd.core.proxy import ProxyServer
 from mtftpd.core.pxe_discovery import PxeServer, boot_item
 from mtftpd.core.replies import Replies
 from mtftpd.core.settings import Catalogue, Mode, Settings
+from mtftpd.core.unheeded import Unheeded
 from mtftpd.errors import Malformed
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp
@@ -59,7 +60,9 @@ class _Servers:
 
 
 class DhcpService:
-    """DHCP and PXE of one server; ``fallback`` knows for whom multicast does not work, ``arp`` who has which address.
+    """DHCP and PXE of one server; ``watches`` know for whom multicast does not work and what else is known of nodes.
+
+    ``arp`` knows who has which address.
 
     Raises `BadConfig` when the configuration cannot be put on the wire.  ``leases`` are those of an earlier run, their
     times on the clock of this one.
@@ -71,9 +74,12 @@ class DhcpService:
         catalogue: Catalogue,
         groups: Groups,
         leases: tuple[Lease, ...] = (),
-        fallback: FallbackWatch | None = None,
+        watches: Watches | None = None,
     ) -> None:
-        self._fallback = fallback or FallbackWatch(FallbackMemory(), settings.multicast.seconds)
+        watches = watches or Watches(settings.multicast.seconds)
+        self._fallback = watches.fallback
+        self._learning = watches.learning
+        self._unheeded = Unheeded(watches.learning)
         self.arp = ArpEntries()
         self.nics = Nics(settings.inventory)
         self._nic_policy = NicPolicy(settings, self.nics, self._fallback.is_sending)
@@ -97,16 +103,20 @@ class DhcpService:
         return (*self._saves(), *effects)
 
     def tick(self, now: float) -> Effects:
-        """Let go of the addresses whose time is over."""
+        """Let go of the addresses whose time is over, and send the replies that have waited for theirs."""
         self._servers.book.expire(now)
         over = self._nic_policy.tick(self._servers.book, now)
         for report in over:
             self.arp.gone(report.address)
-        return (*self._saves(), *over)
+        return (*self._saves(), *over, *self._unheeded.tick(now))
 
     def next_deadline(self) -> float | None:
-        """Return when the next address is let go, or None."""
-        times = (self._servers.book.next_deadline(), self._nic_policy.next_deadline())
+        """Return when `tick` is due, or None."""
+        times = (
+            self._servers.book.next_deadline(),
+            self._nic_policy.next_deadline(),
+            self._unheeded.next_deadline(),
+        )
         return min((when for when in times if when is not None), default=None)
 
     def loads(self, address: str, now: float) -> None:
@@ -175,15 +185,20 @@ class DhcpService:
         client = recognise(request, in_force, by_chaddr=servers.settings.does(ServerAction.KEY_BY_CHADDR))
         if client is None:
             return (Drop(DropReason.MALFORMED, datagram.source, "neither hardware address nor client identifier"),)
+        client = self._unheeded.treated(client)
         signs: Effects = ()
         if request.message_type == MessageType.DISCOVER:
             signs = self._fallback.discovered(client.node, now)
+        elif request.message_type == MessageType.REQUEST:
+            signs = self._unheeded.requested(client, now)
         call = Call(datagram, request, self._restrained(client, now), now)
         if servers.settings.does(ServerAction.ONE_NIC):
             effects = self._nic_policy.answer(call, self._answer, servers.book)
         else:
             effects = self._answer(call)
         self._told(call, effects)
+        if request.message_type == MessageType.DISCOVER:
+            effects = self._unheeded.offered(client, effects, now)
         return effects + signs
 
     def _in_force(self, request: DhcpMessage) -> NodeSettings:
@@ -217,7 +232,10 @@ class DhcpService:
 
     def _told(self, call: Call, effects: Effects) -> None:
         """Let the watch know what a client that may do multicast was told, or which address it takes."""
-        client = call.client
+        client, request = call.client, call.request
+        asked = request.options.address(code.REQUESTED_ADDRESS) or request.ciaddr
+        if client.boots:
+            self._met(client, [str(asked)] if request.message_type == MessageType.REQUEST else [], effects)
         if not client.may_do_mtftp:
             return
         for effect in effects:
@@ -226,9 +244,14 @@ class DhcpService:
                 if plan is not None and plan.binding is not None:
                     told = Told(plan.group, plan.name.lstrip("/"))
                     self._fallback.offered(client.node, client.fingerprint, told, call.now)
-        if call.request.message_type == MessageType.REQUEST:
-            address = call.request.options.address(code.REQUESTED_ADDRESS) or call.request.ciaddr
-            self._fallback.took(client.node, str(address), call.now)
+        if request.message_type == MessageType.REQUEST:
+            self._fallback.took(client.node, str(asked), call.now)
+
+    def _met(self, client: Client, addresses: list[str], effects: Effects) -> None:
+        """Let it be known whose habits those of an address are."""
+        addresses += [each.address for each in effects if isinstance(each, Report) and each.address]
+        for address in addresses:
+            self._learning.met(address, client.firmware, client.actions)
 
 
 def _saves(changed: list[Lease]) -> Effects:

@@ -170,7 +170,7 @@ class Sender(NamedTuple):
 
     ``message`` is the DHCP message type, None for BOOTP; ``client`` is the value of its
     `mtftpd.core.clients.ClientKind`; ``address`` is the one that it asks for or has, ``server`` the one that it
-    chose (option 54), both "" when it names none.
+    chose (option 54), both "" when it names none; ``secs`` is how long it says that it has been trying.
     """
 
     hardware: HardwareAddress
@@ -181,6 +181,7 @@ class Sender(NamedTuple):
     uuid: bytes
     address: str
     server: str
+    secs: int = 0
 
 
 class Drop(NamedTuple):
@@ -217,7 +218,13 @@ class ReportKind(Enum):
     NODE_STATE = "node-state"
     WRONG_NIC = "wrong-nic"
     ALARM = "alarm"
+    ALARM_OVER = "alarm-over"
     MULTICAST_TROUBLE = "multicast-trouble"
+    MULTICAST_FOR_ONE = "multicast-for-one"
+    GROUP_RESTS = "group-rests"
+    GROUP_LEFT = "group-left"
+    QUIRK_SEEN = "quirk-seen"
+    QUIRK_LEARNT = "quirk-learnt"
 
 
 class Report(NamedTuple):

@@ -32,6 +32,7 @@ class Trigger(Enum):
 
     F1 = "this kind of client has no multicast TFTP"
     F2 = "behind a relay agent, where the group does not reach"
+    F3 = "its image has more blocks than multicast TFTP can number"
     F4 = "it opened the group, but never heard it"
     F5 = "it was told of the group and took the file from port 69"
     F6 = "it keeps on asking instead of taking an offer with a group"
@@ -40,7 +41,10 @@ class Trigger(Enum):
     F9 = "as master it fell silent"
     F10 = "as master it sent an ERROR"
     F11 = "master of the group again and again without getting the file"
+    F12 = "nobody else wants the file: unicast would cost the same"
     F13 = "the group rests, because too many of its listeners failed"
+    F14 = "the group rests, because its listeners never hear it and no IGMP query is seen"
+    F15 = "blocks of more than 512 octets do not reach it"
     F16 = "not on Ethernet"
     F17 = "the second stage of a boot"
     F18 = "the operator said so"

@@ -1,22 +1,22 @@
 """Reads the signs that multicast does not work for a node, from what the server does anyway.
 
 What was told to a node by DHCP begins an attempt; what then happens on the MTFTP port and on port 69 ends it, once.
-A failure that more than `SHARED` of an audience has in common is charged to the network: the group rests for
-`REST_SECONDS`, and nothing is held against the nodes.  A listener says nothing, so nobody is blamed for silence while
-a pass runs.
+A failure that more than `SHARED` of an audience has in common is charged to the network (`mtftpd.core.audiences`), and
+nothing is held against the nodes.  A listener says nothing, so nobody is blamed for silence while a pass runs.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
+from mtftpd.core.audiences import AUDIENCE_SECONDS, Audience, Charge, Querier
 from mtftpd.core.deadlines import Deadlines
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind
-from mtftpd.core.fallback import FallbackMemory, Mark, Node, Trigger
+from mtftpd.core.fallback import FallbackMemory, Node, Trigger
 from mtftpd.quirks.evidence import Fingerprint
 
 REPEATED_OFFERS = 3
@@ -31,9 +31,8 @@ SILENCE_GRACE = 5.0
 SHARED = 0.3
 LEAST_SHARED = 2
 """Nodes: what one node alone suffers is not shared, however small the audience."""
-AUDIENCE_SECONDS = 120.0
-"""Attempts of a group count as one audience when they were made so close together."""
-REST_SECONDS = 300.0
+UNHEARD_BLOCK = 2
+"""A master that is silent at this block or before it has never acknowledged what went to the group."""
 MAX_ATTEMPTS = 16_384
 """Attempts, the oldest go first: 16,384 * about 700 bytes is 12 MB."""
 
@@ -61,24 +60,10 @@ class Attempt:
     offers: int = 0
     offered_at: float = -inf
     masters: int = 0
+    heard: bool | None = None
+    """Whether it has acknowledged what went to the group, None as long as nothing tells."""
     verdict: Trigger | None = None
     over: bool = False
-
-
-@dataclass(slots=True)
-class _Charge:
-    node: Node
-    before: Mark | None
-    at: float
-
-
-@dataclass(slots=True)
-class _Audience:
-    """Those that were told of one group; ``running`` is whether a pass of it runs."""
-
-    running: bool = False
-    rests_until: float = -inf
-    charges: list[_Charge] = field(default_factory=list)
 
 
 class FallbackWatch:
@@ -89,7 +74,8 @@ class FallbackWatch:
         self.reconfigure(seconds)
         self._attempts: OrderedDict[Node, Attempt] = OrderedDict()
         self._by_address: dict[str, Attempt] = {}
-        self._audiences: dict[str, _Audience] = {}
+        self._audiences: dict[str, Audience] = {}
+        self.querier = Querier()
         self._deadlines: Deadlines[Node] = Deadlines()
         self._readers: dict[ReportKind, Callable[[Report, float], Effects]] = {
             ReportKind.PASS_STARTED: self._pass_started,
@@ -111,9 +97,17 @@ class FallbackWatch:
     def against(self, node: Node, fingerprint: Fingerprint, group: str, now: float) -> Trigger | None:
         """Return why ``node`` is not to be told of ``group`` now, or None."""
         audience = self._audiences.get(group)
-        if audience is not None and audience.rests_until > now:
-            return Trigger.F13
-        return self.memory.against(node, fingerprint, now)
+        resting = audience.rest(now) if audience is not None else None
+        return resting or self.memory.against(node, fingerprint, now)
+
+    def rate_factor(self, group: str, now: float) -> float:
+        """Return which part of its rate ``group`` is to be sent with: less than 1 after many have failed (F13)."""
+        audience = self._audiences.get(group)
+        return 1.0 if audience is None else audience.rate_factor(now)
+
+    def wake(self, group: str) -> None:
+        """End the rest of ``group`` on an operator's word."""
+        self._audiences.pop(group, None)
 
     def discovered(self, node: Node, now: float) -> Effects:
         """Take a DISCOVER; who keeps on asking after offers with a group does not take them."""
@@ -158,7 +152,7 @@ class FallbackWatch:
                 if reader is not None:
                     more += reader(effect, now)
             elif isinstance(effect, Drop) and effect.reason is DropReason.UNHEARD:
-                more += self._blame(effect.source.address, Trigger.F4, now)
+                more += self._unheard(effect.source.address, now)
         return effects + more
 
     def next_deadline(self) -> float | None:
@@ -174,7 +168,7 @@ class FallbackWatch:
 
     def _pass_started(self, report: Report, now: float) -> Effects:
         group = str(dict(report.detail)["group"])
-        audience = self._audiences.setdefault(group, _Audience())
+        audience = self._audiences.setdefault(group, Audience())
         audience.running = True
         for attempt in self._attempts.values():
             # Whoever is silent from now on may be listening.
@@ -192,18 +186,33 @@ class FallbackWatch:
         if audience is not None:
             audience.running = False
         attempt = self._by_address.get(report.address)
-        if attempt is not None and detail["outcome"] == "acknowledged" and not attempt.over:
-            self.memory.succeeded(attempt.node)
-            self._close(attempt)
-        return ()
+        if attempt is None or detail["outcome"] != "acknowledged" or attempt.over:
+            return ()
+        attempt.heard = True
+        self.memory.succeeded(attempt.node)
+        self._close(attempt)
+        alone = not detail["ignored"] and len(self._recent(attempt.group, now)) == 1
+        return (_report(attempt, Trigger.F12, "nobody", ReportKind.MULTICAST_FOR_ONE),) if alone else ()
 
     def _master_lost(self, report: Report, now: float) -> Effects:
-        trigger = {"silent": Trigger.F9, "error": Trigger.F10}.get(str(dict(report.detail)["why"]))
+        detail = dict(report.detail)
+        trigger = {"silent": Trigger.F9, "error": Trigger.F10}.get(str(detail["why"]))
         attempt = self._by_address.get(report.address)
         if trigger is None or attempt is None or attempt.over:
             return ()
+        if int(detail["block"]) > UNHEARD_BLOCK:
+            attempt.heard = True
+        elif trigger is Trigger.F9 and int(detail["blocks"]) > UNHEARD_BLOCK:
+            attempt.heard = False
         # A sign, and told as one; it is held against nobody, since any loss can cause it.
         return (_report(attempt, trigger, "nobody"),)
+
+    def _unheard(self, address: str, now: float) -> Effects:
+        attempt = self._by_address.get(address)
+        if attempt is None:
+            return ()
+        attempt.heard = False
+        return self._fail(attempt, Trigger.F4, now)
 
     def _fell_back(self, report: Report, now: float) -> Effects:
         return self._blame(report.address, Trigger.F5, now)
@@ -240,25 +249,40 @@ class FallbackWatch:
         if trigger not in _SHARED_TRIGGERS:
             return (_report(attempt, trigger, "node"),)
         audience = self._audience(attempt)
-        audience.charges = [each for each in audience.charges if now - each.at <= AUDIENCE_SECONDS]
-        audience.charges.append(_Charge(attempt.node, before, now))
-        if not self._is_shared(attempt.group, now):
+        audience.suffer(Charge(attempt.node, before, now))
+        failed = self._shared_failures(attempt.group, now)
+        if not failed:
             return (_report(attempt, trigger, "node"),)
-        for charge in audience.charges:
-            self.memory.forgive(charge.node, charge.before)
-        audience.charges.clear()
-        audience.rests_until = now + REST_SECONDS
-        return (_report(attempt, trigger, "network"),)
+        audience.charge_network(self._fault_of_network(attempt.group, now), self.memory, now)
+        return (_report(attempt, trigger, "network"), self._report_rest(attempt.group, audience, len(failed), now))
 
-    def _is_shared(self, group: str, now: float) -> bool:
-        recent = [each for each in self._attempts.values() if each.group == group and _is_recent(each, now)]
-        failed = sum(each.verdict in _SHARED_TRIGGERS for each in recent)
-        return failed >= LEAST_SHARED and failed > SHARED * len(recent)
+    def _shared_failures(self, group: str, now: float) -> list[Attempt]:
+        """Return those of the audience that failed, [] unless they are so many that it is not their own fault."""
+        recent = self._recent(group, now)
+        failed = [each for each in recent if each.verdict in _SHARED_TRIGGERS]
+        return failed if len(failed) >= LEAST_SHARED and len(failed) > SHARED * len(recent) else []
+
+    def _fault_of_network(self, group: str, now: float) -> Trigger:
+        """Return F14 when nobody hears the group and nobody asks for its members."""
+        heard = {each.heard for each in self._recent(group, now)}
+        is_deaf = False in heard and True not in heard
+        return Trigger.F14 if is_deaf and self.querier.is_missing(now) else Trigger.F13
+
+    def _report_rest(self, group: str, audience: Audience, failed: int, now: float) -> Report:
+        detail = (
+            ("trigger", audience.why.name), ("reason", audience.why.value), ("group", group), ("failed", failed),
+            ("audience", len(self._recent(group, now))), ("seconds", round(audience.rests_until - now)),
+            ("rate-percent", round(100 * audience.factor)),
+        )  # fmt: skip
+        return Report(ReportKind.GROUP_RESTS, detail=detail)
+
+    def _recent(self, group: str, now: float) -> list[Attempt]:
+        return [each for each in self._attempts.values() if each.group == group and _is_recent(each, now)]
 
     # -- bookkeeping ----------------------------------------------------------------------------------------------
 
-    def _audience(self, attempt: Attempt) -> _Audience:
-        return self._audiences.setdefault(attempt.group, _Audience())
+    def _audience(self, attempt: Attempt) -> Audience:
+        return self._audiences.setdefault(attempt.group, Audience())
 
     def _begin(self, node: Node, fingerprint: Fingerprint, told: Told, now: float) -> Attempt:
         self._drop(node)
@@ -289,9 +313,11 @@ def _is_recent(attempt: Attempt, now: float) -> bool:
     return now - attempt.began <= AUDIENCE_SECONDS
 
 
-def _report(attempt: Attempt, trigger: Trigger, charged: str) -> Report:
+def _report(
+    attempt: Attempt, trigger: Trigger, charged: str, kind: ReportKind = ReportKind.MULTICAST_TROUBLE
+) -> Report:
     detail = (
         ("trigger", trigger.name), ("reason", trigger.value), ("group", attempt.group),
         ("stage", attempt.node.stage), ("charged", charged),
     )  # fmt: skip
-    return Report(ReportKind.MULTICAST_TROUBLE, attempt.address, attempt.node.hardware, detail)
+    return Report(kind, attempt.address, attempt.node.hardware, detail)

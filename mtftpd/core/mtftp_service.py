@@ -151,6 +151,10 @@ class MtftpService:
             effects += self._settle(session, now)
         return effects
 
+    def groups_in_use(self) -> frozenset[str]:
+        """Return the groups that may be sent to, "ADDRESS:PORT": those of the configuration and what runs on."""
+        return frozenset(str(session.binding.group) for session in self._all())
+
     def statistics(self) -> MtftpStatistics:
         """Return a snapshot."""
         groups = tuple(session.statistics() for session in self._all())
@@ -253,6 +257,7 @@ class MtftpService:
             self._deadlines.clear(session)
             if session in self._retiring:
                 self._retiring.remove(session)
+                effects += (Report(ReportKind.GROUP_LEFT, detail=(("group", str(session.binding.group)),)),)
         else:
             self._deadlines.set(session, session.deadline)
         return effects

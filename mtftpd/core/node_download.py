@@ -51,7 +51,11 @@ class DownloadWatch:
 
     def move(self, node: Node, evidence: Evidence, reason: str, packet: str, now: float) -> bool:
         """Move ``node`` with the time-outs of this configuration."""
-        return self._nodes.move(node, evidence, reason, packet, now, seconds=self._seconds)
+        was = node.state
+        moved = self._nodes.move(node, evidence, reason, packet, now, seconds=self._seconds)
+        if moved and was is NodeState.SILENT:
+            self._alarms.over(AlarmKind.SILENT, str(node.hardware or node.address))
+        return moved
 
     def patience(self, node: Node) -> float | None:
         """Return how long ``node`` may stay in its state without a sign."""

@@ -30,6 +30,10 @@ GROUP_ACTIONS: Final = frozenset(
 before what is in force for it."""
 
 
+IPXE_STAGE: Final = -1
+"""In the place of an architecture: iPXE, which a ROM may have loaded and which must not be given itself (quirk Q59)."""
+
+
 @dataclass(frozen=True, slots=True)
 class MenuItem:
     """One line of the PXE boot menu: a boot server type (0 is local boot), its text and the file that it boots."""
@@ -52,8 +56,8 @@ class Menu:
 class Boot:
     """What clients boot.
 
-    ``default`` is a name, a path or a URI; ``by_architecture`` overrides it for values of option 93.  A URI is for
-    iPXE alone: whoever cannot read it is given the path in it.
+    ``default`` is a name, a path or a URI; ``by_architecture`` overrides it for values of option 93, and with
+    `IPXE_STAGE` for any iPXE.  A URI is for iPXE alone: whoever cannot read it is given the path in it.
     """
 
     default: str = ""

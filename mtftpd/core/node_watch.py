@@ -6,24 +6,32 @@ how far a running transfer or pass has got is asked of those when somebody wants
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mtftpd.core.alarms import Alarm, AlarmKind, Alarms
+from mtftpd.core.audiences import QUERY_SECONDS
 from mtftpd.core.clients import ClientKind
 from mtftpd.core.effects import Drop, DropReason, Effects, Lookup, Report, ReportKind, Sender, Service
+from mtftpd.core.fallback import Trigger
+from mtftpd.core.groups import Groups
 from mtftpd.core.nics import Nics
 from mtftpd.core.node_download import DownloadWatch
 from mtftpd.core.node_nics import NicWatch
 from mtftpd.core.node_states import QUIET_SECONDS, Evidence, NodeState
 from mtftpd.core.nodes import MAX_NODES, Node, Nodes, NodeStatistics, snapshot
 from mtftpd.core.settings import Catalogue, Mode, Settings
+from mtftpd.core.standing import stand
 from mtftpd.wire.bootp import MessageType
 from mtftpd.wire.datagram import Datagram, HardwareAddress
 from mtftpd.wire.tftp import Opcode
 
 COPY_SECONDS = 2.0
 """A DISCOVER with the former transaction number is a late copy for so long; no ROM starts again in less."""
+
+LATE_SECONDS = 20
+"""What the first DISCOVER that is heard says in secs when the switch port was blocked until then: the spanning tree
+takes 30 s and more (quirk Q70), and all but the last of 4, 8 and 16 s of waiting are gone by then."""
 
 _NOT_OURS = frozenset({DropReason.RELAY_NOT_SERVED, DropReason.OFF_LINK, DropReason.MODE, DropReason.NOT_PXE})
 """Whoever is not served at all leaves no record."""
@@ -55,6 +63,7 @@ class NodeWatch:
         self._by_kind: dict[ReportKind, Callable[[Report, str, float], None]] = {
             ReportKind.DHCP_DECLINED: self._gave_back,
             ReportKind.DHCP_RELEASED: self._gave_back,
+            ReportKind.GROUP_RESTS: self._group_rests,
             **self._download.by_kind,
         }
 
@@ -81,9 +90,18 @@ class NodeWatch:
                 self._report(effect, packet, now)
             elif type(effect) is Drop and effect.sender is not None:
                 self._dhcp(effect.sender, effect, packet, now)
+            elif type(effect) is Drop and effect.reason is DropReason.UNKNOWN_FILE:
+                file = effect.detail or "a file without a name"
+                text = f"{effect.source.address} opens {file}: there is no such group"
+                self._alarms.raise_alarm(AlarmKind.UNKNOWN_FILE, effect.detail, text, now)
         if datagram is not None:
             self._nics.asked(datagram.source.address)
         return self._told(effects)
+
+    def stand(self, groups: Groups, busy: Iterable[str], now: float) -> Effects:
+        """Take note of the configuration that is served from now on, and of the groups that are in use."""
+        stand(self._alarms, self._settings.link, groups, busy, now)
+        return self._told(())
 
     def tick(self, now: float) -> Effects:
         """Return what the silence of nodes says at ``now``."""
@@ -92,11 +110,13 @@ class NodeWatch:
             if node.state in _SILENT_STATES:
                 who = str(node.hardware or node.address)
                 self._alarms.raise_alarm(AlarmKind.SILENT, who, f"{who}: {node.reason}", now)
+        self._alarms.tick(now)
         return self._told(())
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is due."""
-        return self._nodes.next_deadline()
+        deadlines = (self._nodes.next_deadline(), self._alarms.next_deadline())
+        return min((when for when in deadlines if when is not None), default=None)
 
     def forget(self, who: HardwareAddress | str) -> bool:
         """Remove the record of a node; False when there is none."""
@@ -147,12 +167,22 @@ class NodeWatch:
         node = self._nics.record(sender, outcome, packet, now)
         if node is None:
             return
+        self._look_when_it_began(node, sender, now)
         if sender.message in (MessageType.DISCOVER, None):
             if self._discover(node, sender, packet, now):
                 self._answered_discover(node, outcome, packet, now)
         elif sender.message in (MessageType.REQUEST, MessageType.INFORM):
             self._request(node, sender, outcome, packet, now)
         node.xid, node.asked_at = sender.xid, now
+
+    def _look_when_it_began(self, node: Node, sender: Sender, now: float) -> None:
+        """Say when the first DISCOVER that is heard is not the first that was sent; iPXE has no time in secs (Q56)."""
+        is_first = not node.history or now - node.asked_at >= QUIET_SECONDS
+        if sender.message == MessageType.DISCOVER and is_first and not sender.is_ipxe and sender.secs >= LATE_SECONDS:
+            text = (
+                f"{sender.hardware} has asked for {sender.secs} s before it was heard: look at portfast of its switch"
+            )
+            self._alarms.raise_alarm(AlarmKind.LATE_START, str(sender.hardware), text, now)
 
     def _system(self, sender: Sender, packet: str, now: float) -> None:
         """Take DHCP without PXE: a node that has booted runs its system now, or another one from a disk."""
@@ -253,6 +283,18 @@ class NodeWatch:
         if node is not None:
             does = "found in use" if report.kind is ReportKind.DHCP_DECLINED else "gave back"
             self._move(node, Evidence.RELEASED, f"it {does} {report.address}", packet, now)
+
+    def _group_rests(self, report: Report, packet: str, now: float) -> None:
+        detail = dict(report.detail)
+        group = str(detail["group"])
+        text = (
+            f"{detail['failed']} of {detail['audience']} nodes of {group} failed together: it rests for"
+            f" {detail['seconds']} s and is sent at {detail['rate-percent']} % of its rate then"
+        )
+        self._alarms.raise_alarm(AlarmKind.PASS_LOST, group, text, now)
+        if detail["trigger"] == Trigger.F14.name:
+            text = f"no IGMP query for {QUERY_SECONDS:.0f} s, and {group} is not heard: run a querier or stop snooping"
+            self._alarms.raise_alarm(AlarmKind.NO_QUERIER, "", text, now)
 
     def _take_plan(self, node: Node, report: Report) -> None:
         detail = dict(report.detail)

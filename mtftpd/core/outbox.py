@@ -53,6 +53,7 @@ class Call:
             options.get(code.MACHINE_IDENTIFIER, b"")[:_IDENTIFIER_OCTETS],
             str(address) if int(address) else "",
             str(server) if server is not None else "",
+            request.secs,
         )
 
 
@@ -112,6 +113,6 @@ def _detail(client: Client, route: Route, plan: BootPlan | None, *, groups: bool
         detail.append(("file", plan.file or "menu"))
         if plan.group:
             detail.append(("group", plan.group))
-        elif groups and client.kind is ClientKind.PXE and client.why_unicast is not None:
-            detail.append(("unicast", client.why_unicast.name))
+        elif groups and client.kind is ClientKind.PXE and (why := client.why_unicast or plan.unicast) is not None:
+            detail.append(("unicast", why.name))
     return tuple(detail)

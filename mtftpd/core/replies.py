@@ -14,6 +14,7 @@ from mtftpd.core import option_codes as code
 from mtftpd.core.boot_plan import BootPlan, octets
 from mtftpd.core.clients import Client, ClientKind
 from mtftpd.core.settings import Settings
+from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import BOOTREPLY, BROADCAST_FLAG, DhcpMessage, MessageType
 from mtftpd.wire.options import CAREFUL, Layout, Options
@@ -37,7 +38,9 @@ EXPENDABLE = (
 """What a reply that is too large does without, in this order; the header says the same as 66."""
 
 _NOWHERE = IPv4Address(0)
-_BOOT_CLASSES = {ClientKind.PXE: b"PXEClient", ClientKind.HTTP: b"HTTPClient"}
+_HAVE_CLASSES = (ClientKind.PXE, ClientKind.HTTP)
+_STRINGS_OF_CLIENT = (code.HOST_NAME, code.VENDOR_CLASS)
+_STRINGS_OF_SERVER = (code.DOMAIN_NAME, code.TFTP_SERVER_NAME, code.BOOT_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,9 @@ class Replies:
             options.update(_services(request, client))
         if plan is not None:
             options.update(self._boot_options(client, plan))
+        if client.settings.does(ServerAction.MIRROR_NUL) and _ends_strings(request):
+            # Who ends its own strings with a NUL reads ours up to one, too (quirk Q04).
+            options.update({each: options[each] + b"\0" for each in _STRINGS_OF_SERVER if each in options})
         if code.MACHINE_IDENTIFIER in request.options:
             options[code.MACHINE_IDENTIFIER] = request.options[code.MACHINE_IDENTIFIER]
         if client.is_ipxe and grant is not None:
@@ -167,8 +173,8 @@ class Replies:
 
     def _boot_options(self, client: Client, plan: BootPlan) -> dict[int, bytes]:
         options: dict[int, bytes] = {}
-        if client.kind in _BOOT_CLASSES:
-            options[code.VENDOR_CLASS] = _BOOT_CLASSES[client.kind]
+        if client.kind in _HAVE_CLASSES:
+            options[code.VENDOR_CLASS] = client.vendor_class
         if plan.file:
             options[code.BOOT_FILE] = octets(plan.file)
             options[code.TFTP_SERVER_NAME] = self._server_text
@@ -190,3 +196,7 @@ def _services(request: DhcpMessage, client: Client) -> dict[int, bytes]:
     }
     asked = request.options.get(code.PARAMETER_LIST, bytes(configured))
     return {number: value for number, value in configured.items() if value and number in asked}
+
+
+def _ends_strings(request: DhcpMessage) -> bool:
+    return any(request.options.get(each, b"").endswith(b"\0") for each in _STRINGS_OF_CLIENT)

@@ -9,7 +9,7 @@ passes the budget of the link, where blocks may have to wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -17,14 +17,14 @@ from mtftpd.core.arp import ArpStatistics
 from mtftpd.core.budget import BudgetStatistics, LinkBudget
 from mtftpd.core.dhcp_service import DhcpService, DhcpStatistics
 from mtftpd.core.effects import Effects, Report, ReportKind, SendRun, Service
-from mtftpd.core.fallback import FallbackMemory, Mark
-from mtftpd.core.fallback_watch import FallbackWatch
+from mtftpd.core.experience import NO_EXPERIENCE, Experience, Watches
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
 from mtftpd.core.leases import Lease
 from mtftpd.core.mtftp_service import MtftpService, MtftpStatistics
 from mtftpd.core.node_watch import NodesStatistics, NodeWatch
 from mtftpd.core.settings import Catalogue, Settings
+from mtftpd.core.single_port import SinglePort
 from mtftpd.core.tftp_reports import TftpStatistics
 from mtftpd.core.tftp_service import TftpService
 from mtftpd.wire.datagram import Datagram
@@ -49,7 +49,7 @@ class BootService:
     """One boot server.
 
     ``known`` maps SHA-256 digests to the groups that a former run gave them; ``leases`` are those of a former run and
-    ``marks`` what it held against nodes (`FallbackMemory.snapshot`), their times on the clock of this one.
+    ``experience`` what it found out about nodes, their times on the clock of this one.
     """
 
     def __init__(
@@ -58,18 +58,21 @@ class BootService:
         catalogue: Catalogue,
         known: Mapping[str, IPv4Address] | None = None,
         leases: tuple[Lease, ...] = (),
-        marks: Iterable[Mark] = (),
+        experience: Experience = NO_EXPERIENCE,
     ) -> None:
         self.settings = settings
         self.catalogue = catalogue
         self.groups = Groups(settings, catalogue, known or {})
-        self.fallback = FallbackWatch(FallbackMemory(marks), settings.multicast.seconds)
-        self._dhcp = DhcpService(settings, catalogue, self.groups, leases, self.fallback)
+        self._watches = Watches(settings.multicast.seconds, experience)
+        self.fallback = self._watches.fallback
+        self.learning = self._watches.learning
+        self._dhcp = DhcpService(settings, catalogue, self.groups, leases, self._watches)
         self.nics = self._dhcp.nics
         self._arp = self._dhcp.arp
         self.budget = LinkBudget(settings.bandwidth, settings.link.mtu)
         self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered, self.budget)
-        self._tftp = TftpService(settings, catalogue, self._dhcp.offered)
+        self._tftp = TftpService(settings, catalogue, self._dhcp.offered, self.learning.actions)
+        self._single_port = SinglePort(self._tftp.stays_on_69)
         self.nodes = NodeWatch(settings, catalogue, self.nics)
         self._receivers: dict[int, Callable[[Datagram, float], Effects]] = {
             Service.DHCP: self._receive_dhcp,
@@ -85,17 +88,34 @@ class BootService:
         receiver = self._receivers.get(datagram[0])
         effects = self._tftp.receive(datagram, now) if receiver is None else receiver(datagram, now)
         if effects and type(effects[-1]) is SendRun:  # the next block, which is no news
-            return self.budget.pass_on(effects, now) if self.budget.limited else effects
-        effects = self.nodes.learn(datagram, self.fallback.learn(effects, now), now)
+            return self._pass_on(effects, now) if self.budget.limited or self._single_port.is_used else effects
+        effects = self._learn(datagram, effects, now)
         if datagram[0] in (Service.DHCP, Service.PXE):
             # Blocks that have waited must not leave with these: an ACK waits for its lease.
             return self.budget.charge(effects, now)
-        return self.budget.pass_on(effects, now)
+        return self._pass_on(effects, now)
+
+    def _pass_on(self, effects: Effects, now: float) -> Effects:
+        """Return what may leave now, by the port that it must leave from."""
+        return self._single_port.outward(self.budget.pass_on(effects, now), now)
+
+    def _learn(self, datagram: Datagram | None, effects: Effects, now: float) -> Effects:
+        """Show what was done to all who find out about nodes; returns it with what they say."""
+        effects = self.learning.learn(self.fallback.learn(effects, now), now)
+        is_left = any(type(effect) is Report and effect.kind is ReportKind.GROUP_LEFT for effect in effects)
+        return self.nodes.learn(datagram, effects, now) + (self._stand(now) if is_left else ())
+
+    def _stand(self, now: float) -> Effects:
+        return self.nodes.stand(self.groups, self._mtftp.groups_in_use(), now)
+
+    def started(self, now: float) -> Effects:
+        """Return what is to be told of the configuration; to be called once, before the first packet."""
+        return self._stand(now)
 
     def looked_up(self, request: int, image: Image | None, now: float) -> Effects:
         """Take the answer to a `Lookup`: the opened image, or None when there is no such regular file."""
         effects = self._requested(self._tftp.looked_up(request, image, now), now)
-        return self.budget.pass_on(self.nodes.learn(None, effects, now), now)
+        return self._pass_on(self._learn(None, effects, now), now)
 
     def _receive_dhcp(self, datagram: Datagram, now: float) -> Effects:
         # Lease and ACK first, for the shell lets them wait for the disk together with what comes behind them.
@@ -106,7 +126,7 @@ class BootService:
 
     def _receive_request(self, datagram: Datagram, now: float) -> Effects:
         self._dhcp.loads(datagram.source.address, now)
-        return self._requested(self._tftp.receive(datagram, now), now)
+        return self._requested(self._tftp.receive(self._single_port.inward(datagram), now), now)
 
     def _requested(self, effects: Effects, now: float) -> Effects:
         """Tell the others who has begun to fetch from port 69, where clients turn to that gave up their group."""
@@ -138,20 +158,24 @@ class BootService:
     def tick(self, now: float) -> Effects:
         """Do what is due at ``now``; calling it early does nothing."""
         effects = (*self._dhcp.tick(now), *self._mtftp.tick(now), *self._tftp.tick(now))
-        effects = self.fallback.learn(effects, now) + self.fallback.tick(now) + self._arp.tick(now, self._is_busy)
-        effects = (*(self.nodes.learn(None, effects, now) if effects else ()), *self.nodes.tick(now))
-        return self.budget.pass_on(effects, now) if effects else self.budget.tick(now)
+        effects += self.fallback.tick(now) + self._arp.tick(now, self._is_busy)
+        effects = (*(self._learn(None, effects, now) if effects else ()), *self.nodes.tick(now))
+        return self._pass_on(effects, now) if effects else self._single_port.outward(self.budget.tick(now), now)
 
     def image_changed(self, image: Image, now: float) -> Effects:
         """End everything that still serves ``image``, whose file is no longer what was opened: no mixed image, ever."""
         self.budget.forget_image(image.key)
         effects = (*self._mtftp.image_changed(image, now), *self._tftp.image_changed(image, now))
-        return self.budget.pass_on(self.nodes.learn(None, effects, now), now)
+        return self._pass_on(self._learn(None, effects, now), now)
 
     def stop_pass(self, group: str, now: float) -> Effects:
         """End the pass that ``group`` ("ADDRESS:PORT") is in the middle of; () when there is none."""
         effects = self._mtftp.stop(group, now)
         return self.nodes.learn(None, effects, now) if effects else ()
+
+    def experience(self) -> Experience:
+        """Return what was found out about nodes, to be kept for the next run."""
+        return self._watches.snapshot()
 
     def leases(self) -> tuple[Lease, ...]:
         """Return copies of all lease records."""
@@ -190,7 +214,7 @@ class BootService:
             *self._mtftp.reconfigure(settings, groups, now),
             *self._tftp.reconfigure(settings, catalogue, now),
         )
-        return self.nodes.learn(None, effects, now)
+        return self.nodes.learn(None, effects, now) + self._stand(now)
 
     def statistics(self) -> Statistics:
         """Return a snapshot that shares nothing with the running server."""

@@ -23,11 +23,21 @@ from mtftpd.core.effects import (
     Service,
 )
 from mtftpd.core.filenames import normalise, shown, taken_literally
+from mtftpd.core.habits import Habits
 from mtftpd.core.images import Image
+from mtftpd.core.learning import ACTIONS
 from mtftpd.core.refusals import Refusals
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.core.tftp import Asked, Outcome, State, Transfer
-from mtftpd.core.tftp_negotiation import MAX_BLOCK_SIZE, MAX_WINDOW, Granted, Limits, largest_block, negotiate
+from mtftpd.core.tftp_negotiation import (
+    DEFAULT_BLOCK_SIZE,
+    MAX_BLOCK_SIZE,
+    MAX_WINDOW,
+    Granted,
+    Limits,
+    largest_block,
+    negotiate,
+)
 from mtftpd.core.tftp_register import Register
 from mtftpd.core.tftp_reports import Tally, TftpStatistics, end_report, refusal_report, start_report
 from mtftpd.errors import Malformed
@@ -37,33 +47,38 @@ from mtftpd.wire.tftp import NETASCII, OCTET, Ack, Error, ErrorCode, Opcode, Req
 
 RESTART_SECONDS = 1.0
 """A request that is repeated while ACKs still come is a late copy; after this silence the client has started over."""
-PLAIN_AFTER_REPEATS = 2
-"""The third identical request whose OACK was never answered is answered without options (quirk Q81)."""
-WINDOWLESS_SECONDS = 600.0
-"""How long an address that lost whole windows gets none (quirk Q96): longer than one boot."""
-MAX_WINDOWLESS = 1_024
-"""Addresses remembered so: 1,024 * ~150 octets are 150 KB; the oldest is forgotten first."""
 
 _NO_TID = "unknown transfer id"
 _STARTED_OVER = Outcome(ReportKind.TFTP_FAILED, "client started over")
 _UNACKNOWLEDGED = Outcome(ReportKind.TFTP_DONE, "last block not acknowledged")
 _SUPERSEDED = Outcome(ReportKind.TFTP_FAILED, "client asked again from another port", linger=False)
 _EVICTED = Outcome(ReportKind.TFTP_FAILED, "first packet not answered, room needed", linger=False)
+_NO_ACTIONS: frozenset[ServerAction] = frozenset()
 
 
 class TftpService:
-    """The TFTP server; ``offered`` tells which boot file DHCP offered to an address."""
+    """The TFTP server.
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, offered: Callable[[str], str | None]) -> None:
+    ``offered`` tells which boot file DHCP offered to an address, ``learnt`` what is done about whoever has it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        offered: Callable[[str], str | None],
+        learnt: Callable[[str], frozenset[ServerAction]] = lambda _address: _NO_ACTIONS,
+    ) -> None:
         self._configure(settings, catalogue)
         self._offered = offered
+        self._learnt = learnt
         self._register = Register()
         self._transfers = self._register.transfers
         self._deadlines: Deadlines[int] = Deadlines()
         # At most one: the shell answers before it reads on, and whoever does not forgets the request.
         self._looking_up: Asked | None = None
         self._lookup = 0
-        self._windowless: dict[str, float] = {}
+        self._habits = Habits()
         self._refusals = Refusals()
         self._tally = Tally()
 
@@ -92,6 +107,10 @@ class TftpService:
         if image is None:
             return self._refuse(asked.peer, asked.name, ErrorCode.FILE_NOT_FOUND, "file not found", now)
         return self._open(asked, image, now)
+
+    def stays_on_69(self, address: str, now: float) -> bool:
+        """Return whether the transfers of ``address`` must not leave port 69 (quirk Q69)."""
+        return self._does(ServerAction.SINGLE_PORT, address, now)
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is wanted next."""
@@ -222,8 +241,9 @@ class TftpService:
     def _answer_again(self, transfer: Transfer, now: float) -> Effects | None:
         """Answer a repeated request from the transfer that it has, or None if that one is not meant."""
         if transfer.half_open:
-            refuses = self._settings.does(ServerAction.REFUSE_OPTIONS)
-            if refuses and transfer.state is State.OFFERED and transfer.repeats >= PLAIN_AFTER_REPEATS:
+            sign = self._habits.asked_in_vain(transfer, now)
+            if sign is not None and self._settings.does(ACTIONS[sign]):
+                self._habits.suspect(transfer.peer.address, sign)
                 return None
             self._register.asked_again(transfer)
             return (transfer.repeat_first_reply(now),)
@@ -264,15 +284,23 @@ class TftpService:
 
     # Transfers
 
+    def _does(self, action: ServerAction, address: str, now: float) -> bool:
+        """Return whether ``action`` is done for ``address``: it is not left out, and what it showed asks for it."""
+        asked = any(ACTIONS[sign] is action for sign in self._habits.of(address, now))
+        return self._settings.does(action) and (asked or action in self._learnt(address))
+
     def _limits(self, address: str, now: float) -> Limits:
         settings = self._settings
-        windows = self._windowless.get(address, now) <= now or not settings.does(ServerAction.WINDOW_1)
         fitting = largest_block(settings.link.mtu) if settings.does(ServerAction.CLAMP_BLKSIZE) else MAX_BLOCK_SIZE
-        return Limits(fitting, MAX_WINDOW if windows else 1, settings.rollover, settings.without)
+        if self._does(ServerAction.SMALL_BLOCKS, address, now):
+            fitting = DEFAULT_BLOCK_SIZE
+        window = 1 if self._does(ServerAction.WINDOW_1, address, now) else MAX_WINDOW
+        return Limits(fitting, window, settings.rollover, settings.without)
 
     def _open(self, asked: Asked, image: Image, now: float) -> Effects:
-        limits = self._limits(asked.peer.address, now)
-        return self._begin(asked, image, negotiate(asked.options, image.size, limits), now)
+        address = asked.peer.address
+        options = () if self._does(ServerAction.REFUSE_OPTIONS, address, now) else asked.options
+        return self._begin(asked, image, negotiate(options, image.size, self._limits(address, now)), now)
 
     def _open_plain(self, before: Transfer, now: float) -> Effects:
         """Answer the request of ``before`` without any option, from a new socket."""
@@ -332,25 +360,17 @@ class TftpService:
         assert outcome is not None
         self._register.ended(transfer)
         self._tally.ended(transfer, outcome)
-        if transfer.lossy:
-            self._refuse_windows(transfer.peer.address, now)
-        report = end_report(transfer, outcome, now)
+        reports = (end_report(transfer, outcome, now), *self._habits.ended(transfer, outcome, now))
         if not outcome.linger:
-            return (report, *self._close(transfer))
+            return (*reports, *self._close(transfer))
         self._deadlines.set(transfer.socket, transfer.deadline)
         surplus = self._register.surplus()
-        return (report,) if surplus is None else (report, *self._close(surplus))
+        return reports if surplus is None else (*reports, *self._close(surplus))
 
     def _close(self, transfer: Transfer) -> Effects:
         self._register.closed(transfer)
         self._deadlines.clear(transfer.socket)
         return (CloseTransfer(transfer.socket), *self._give_back(transfer.image))
-
-    def _refuse_windows(self, address: str, now: float) -> None:
-        self._windowless.pop(address, None)
-        self._windowless[address] = now + WINDOWLESS_SECONDS
-        if len(self._windowless) > MAX_WINDOWLESS:
-            del self._windowless[next(iter(self._windowless))]
 
     # Images that were looked up: those of the catalogue are not ours to close
 

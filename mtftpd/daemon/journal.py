@@ -36,6 +36,7 @@ _WARNINGS = frozenset(
         ReportKind.MASTER_LOST,
         ReportKind.NO_GROUP,
         ReportKind.ALARM,
+        ReportKind.GROUP_RESTS,
     }
 )
 _QUIET = {ReportKind.NODE_STATE: logging.DEBUG}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import ExitStack
 from ipaddress import IPv4Address
 
@@ -81,6 +82,7 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
     machinery = Machinery(service, gate, pump, status, outlets.capture, state, tuple(tasks))
     server = Server(machinery, reloader, config.control)
     tell_warnings(assembly, service.groups)
+    pump.perform(service.started(time.monotonic()))
     if state is not None:
         state.save_groups(service.groups.assignments())
         state.wait()  # No client may learn of a group that a crash would give to other content.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from mtftpd.core.groups import UNICAST_ONLY, Groups, path_of
+from mtftpd.core.images import MTFTP_BLOCK_SIZE
 from mtftpd.core.node_settings import Boot
 from mtftpd.core.settings import Addressing, Catalogue, Link, Mode, Multicast, Settings
 from mtftpd.daemon.config import Config, image_sections
@@ -88,6 +89,12 @@ def warnings_for(config: Config, settings: Settings, catalogue: Catalogue, group
             f"its frames to a multicast address then; give {link.name} a lower address if such ROMs are to boot"
         )
     yield from _warnings_about_images(config, catalogue)
+    for image in catalogue.images:
+        if image.size < MTFTP_BLOCK_SIZE:
+            yield (
+                f"image {image.name} has {image.size} bytes: Intel's EFI client refuses blocks of less than"
+                f" {MTFTP_BLOCK_SIZE}, and asks for blocks as long as the file; pad it"
+            )
     for image, reason in groups.refused:
         if reason == UNICAST_ONLY:
             continue

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from pathlib import Path
 
+from mtftpd.core.node_settings import IPXE_STAGE
 from mtftpd.core.settings import Mode
 
 MAX_BOOT_FILE = 127
@@ -25,8 +26,11 @@ ARCHITECTURES: dict[str, tuple[int, ...]] = {
     "uefi-x64-http": (16,),
     "uefi-arm32-http": (18,),
     "uefi-arm64-http": (19,),
+    "ipxe": (IPXE_STAGE,),
 }
-"""Names for values of option 93 (RFC 4578 and its IANA registry); x64 firmware in the field sends 7, some sends 9."""
+"""Names for values of option 93 (RFC 4578 and its IANA registry); x64 firmware in the field sends 7, some sends 9.
+"ipxe" is iPXE of any architecture, so that a ROM can be given iPXE, and iPXE what comes then.
+"""
 
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _NOT_CLEAN = re.compile(r"[\x00-\x1f\x7f]")

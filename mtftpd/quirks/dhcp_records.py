@@ -28,6 +28,10 @@ RECORDS: Final = (
         f"{_EFI1}/Pxe_loadfile.c; {_EDK2}/PxeBcDhcp4.c", HIGH, ("efi1-mtftp", "edk2-2008", "edk2-now"),
     ),
     Quirk(
+        "Q04", "nul-terminated-strings", Layer.DHCP, "a client that ends its strings with a NUL needs one in ours",
+        (ServerAction.MIRROR_NUL,), (Mutation.NUL_STRINGS,), "isc-projects/dhcp server/dhcp.c; dnsmasq", HIGH,
+    ),
+    Quirk(
         "Q07", "min-300-bytes", Layer.DHCP, "replies shorter than 300 octets are ignored",
         (ServerAction.MIN_300,), (Mutation.DROP_IF_SHORT,), "dnsmasq CHANGELOG.archive 2.8 (MIN_PACKETSZ)", HIGH,
     ),
@@ -48,6 +52,14 @@ RECORDS: Final = (
         "Q13", "uefi-drops-43.1-5-offer", Layer.DHCP, "DISCOVER is repeated although an OFFER with tags 1-5 was sent",
         (ServerAction.OMIT_43_1_5, ServerAction.ADD_43_6), (Mutation.REJECT_43_1_5, Mutation.REJECT_BARE_43_1_5),
         f"{_EDK2}/PxeBcDhcp4.c, classification of offers", HIGH, ("edk2-2008", "edk2-now"),
+    ),
+    Quirk(
+        "Q16", "uefi-ignores-bypass", Layer.DHCP, "offers with tag 6 are ignored; without option 43 it asks port 4011",
+        (ServerAction.OMIT_43,), (Mutation.IGNORE_TAG_6,), "netboot pixiecore/dhcp.go; dnsmasq src/rfc2131.c", HIGH,
+    ),
+    Quirk(
+        "Q18", "vendor-class-not-pxeclient", Layer.DHCP, "option 60 has another name, and must have it in the reply",
+        (ServerAction.OWN_CLASS,), (Mutation.OWN_CLASS,), "dnsmasq 4ded962 (Huawei TaiShan: HW-Client)", HIGH,
     ),
     Quirk(
         "Q19", "echo-60-and-97", Layer.DHCP, "an OFFER without PXEClient or with another option 97 is ignored",
@@ -82,6 +94,11 @@ RECORDS: Final = (
         (ServerAction.ACK_ON_4011,), (), "ipxe 04e4a4f69", HIGH, ("intel-bios", "efi1-mtftp"),
     ),
     Quirk(
+        "Q41", "reply-too-fast", Layer.DHCP, "a reply that comes at once is not heard, or locks the client up",
+        (ServerAction.DELAY_REPLY,), (Mutation.DEAF_AFTER_SEND,),
+        "dnsmasq 503c609 (--dhcp-reply-delay); raspberrypi/firmware#934", HIGH, ("rpi3",),
+    ),
+    Quirk(
         "Q44", "accepts-foreign-offer", Layer.DHCP, "two nodes have one address: each takes any OFFER with its xid",
         (ServerAction.UNICAST_L2,), (Mutation.ACCEPT_FOREIGN_OFFER, Mutation.NO_BROADCAST_FLAG),
         "raspberrypi/firmware boot ROM; ipxe before 08bcc0fe0", HIGH, ("rpi3", "gpxe"),
@@ -114,7 +131,17 @@ RECORDS: Final = (
         ("rlx-3nic",),
     ),
     Quirk(
+        "Q59", "chain-loop", Layer.DHCP, "iPXE that was loaded asks again, is given iPXE again, and so on for ever",
+        (ServerAction.SECOND_STAGE,), (Mutation.SAYS_IPXE,), "ipxe 7b1a5a799; opnsense/core#3557", HIGH,
+        ("ipxe", "gpxe"),
+    ),
+    Quirk(
         "Q61", "os-round-no-60", Layer.DHCP, "the booted system sends neither 60 nor 93 and must keep its address",
         (ServerAction.SERVE_LEASEHOLDERS,), (), f"{_DNSMASQ}; isc-projects/dhcp", HIGH, ("os-dhclient",),
+    ),
+    Quirk(
+        "Q77", "rpi-needs-traffic", Layer.DHCP, "a packet is seen only when the next one arrives",
+        (ServerAction.REPEAT_OFFER,), (Mutation.NEEDS_TRAFFIC, Mutation.NEVER_REQUEST),
+        "raspberrypi/firmware#670, #764, #975; netboot-rpi3b README", MEDIUM, ("rpi3",),
     ),
 )  # fmt: skip

@@ -17,12 +17,18 @@ RECORDS: Final = (
     ),
     Quirk(
         "Q65", "no-ip-reassembly", Layer.TFTP, "whatever does not fit one frame never arrives",
-        (ServerAction.CLAMP_BLKSIZE,), (Mutation.ASK_8192, Mutation.DROP_BIG),
+        (ServerAction.CLAMP_BLKSIZE, ServerAction.SMALL_BLOCKS),
+        (Mutation.ASK_8192, Mutation.DROP_BIG, Mutation.DROP_1000),
         "syslinux wiki Hardware_Compatibility; edk2 c3cd46d421; tftp-hpa -B", HIGH, ("edk2-2008", "intel-bios"),
     ),
     Quirk(
         "Q67", "oversize-blksize-request", Layer.TFTP, "blocks of 8192 octets or of the size of the file are asked for",
         (ServerAction.CLAMP_BLKSIZE,), (Mutation.ASK_8192, Mutation.DROP_BIG), _EFI1, HIGH, ("efi1-mtftp",),
+    ),
+    Quirk(
+        "Q69", "server-port-must-be-69", Layer.TFTP, "whatever does not come from port 69 is not heard",
+        (ServerAction.SINGLE_PORT,), (Mutation.ONLY_PORT_69,),
+        "msoulier/tftpy#44; psychomario/PyPXE#152; dnsmasq --tftp-single-port", LOW,
     ),
     Quirk(
         "Q80", "igmp-absent-or-v3", Layer.MTFTP, "the group never reaches the client: no report, or none that counts",

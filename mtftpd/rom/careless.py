@@ -6,12 +6,14 @@ Each fault is one function from octets to octets; what comes out is parsed like 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from mtftpd.errors import Malformed
 from mtftpd.quirks.vocabulary import Mutation
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import DhcpMessage
+from mtftpd.wire.pxe import MtftpTags
 
 _BOOT_FILE: Final = 67
 _PAD: Final = 0
@@ -24,6 +26,15 @@ def read(data: bytes, faults: frozenset[Mutation]) -> DhcpMessage:
         if fault in faults:
             data = spoil(data)
     return bootp.parse_untrusted(data)
+
+
+def swapped(tags: MtftpTags) -> MtftpTags:
+    """Return ``tags`` as a ROM reads them that takes the ports for big-endian (quirk Q15)."""
+    return replace(tags, client_port=_swapped(tags.client_port), server_port=_swapped(tags.server_port))
+
+
+def _swapped(port: int) -> int:
+    return int.from_bytes(port.to_bytes(2, "big"), "little")
 
 
 def _find(data: bytes, wanted: int) -> tuple[int, int] | None:

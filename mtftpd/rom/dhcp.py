@@ -33,13 +33,13 @@ from mtftpd.rom.actions import (
 from mtftpd.rom.dhcp_request import request
 from mtftpd.rom.offers import MAX_OFFERS, Choice, Kind, Offer, Refusal, judge, select
 from mtftpd.rom.profiles import DhcpProfile, Identity, RomPorts
+from mtftpd.rom.reception import Reception
 from mtftpd.wire import bootp, pxe
 from mtftpd.wire.bootp import DhcpMessage, MessageType
 from mtftpd.wire.datagram import Datagram, Endpoint
 
 _LEFT_OVER: Final = IPv4Address("192.0.2.1")
-"""What some ROMs leave in ciaddr of a DISCOVER (quirk Q47): an address of yesterday.
-"""
+"""What some ROMs leave in ciaddr of a DISCOVER (quirk Q47): an address of yesterday."""
 
 AFTER_DECLINE: Final = 10.0
 """RFC 2131 3.1.5: the least wait in seconds before a client that declined an address asks again."""
@@ -113,6 +113,7 @@ class Dhcp:
         self._identity = identity
         self._profile = profile
         self._ports = ports
+        self._reception = Reception(profile.faults)
         self._xid = identity.xid
         self._started = 0.0
         self._tries = 0
@@ -151,9 +152,11 @@ class Dhcp:
 
     def receive(self, datagram: Datagram, now: float) -> Actions:
         """Take a reply; whatever is not for this client or not of this exchange gets no answer."""
+        heard = self._reception.hear(datagram, now)
         # A ROM compares before it reads: where everybody broadcasts, nearly everything is for somebody else.
-        if datagram.data[_XID] != self._xid.to_bytes(4, "big"):
+        if heard is None or heard.data[_XID] != self._xid.to_bytes(4, "big"):
             return NOTHING
+        datagram = heard
         try:
             message = careless.read(datagram.data, self._profile.faults)
         except Malformed:
@@ -199,6 +202,7 @@ class Dhcp:
         waits = self._profile.discover_waits
         self._deadline = now + max(0.0, waits[self._tries] + self._identity.jitter)
         self._tries += 1
+        self._reception.asked(now)
         return self._broadcast(MessageType.DISCOVER, {}, now)
 
     def _repeat_discover(self, now: float) -> Actions:
@@ -230,6 +234,8 @@ class Dhcp:
         self._move(Event.CHOSEN)
         self._settled = None
         self._tries = 0
+        if Mutation.NEVER_REQUEST in self._profile.faults:
+            return self._take(choice, now)
         return Enter(Phase.REQUEST, str(choice.address.server)), self._request(now)
 
     # -- request --------------------------------------------------------------------------------------------------
@@ -255,10 +261,14 @@ class Dhcp:
         if isinstance(offer, Refusal) or offer.message.yiaddr != choice.address.message.yiaddr:
             return NOTHING
         self._choice = Choice(offer, choice.proxy)
+        return self._take(self._choice, now)
+
+    def _take(self, choice: Choice, now: float) -> Actions:
+        message = choice.address.message
         mask = message.options.address(1) or IPv4Address("255.255.255.255")
         router = next(iter(message.options.addresses(3)), None)
         taken = TakeAddress(str(message.yiaddr), int(mask).bit_count(), str(router) if router else None)
-        return (taken, *self._decide(choice.proxy or offer, now))
+        return (taken, *self._decide(choice.proxy or choice.address, now))
 
     def _decide(self, offer: Offer, now: float) -> Actions:
         """Go on with what the chosen offer says: boot, ask on 4011, or ask the boot server of a menu."""
@@ -343,14 +353,9 @@ class Dhcp:
         if Mutation.ONLY_SIADDR in faults:
             server = siaddr
         if tags is not None and Mutation.BE_PORTS in faults:
-            tags = replace(tags, client_port=_swapped(tags.client_port), server_port=_swapped(tags.server_port))
-        self.plan = BootPlan(
-            self._chosen().address.message.yiaddr,
-            server,
-            offer.boot_file,
-            tags,
-            offer.message.options.integer(13),
-        )
+            tags = careless.swapped(tags)
+        address = self._chosen().address.message.yiaddr
+        self.plan = BootPlan(address, server, offer.boot_file, tags, offer.message.options.integer(13))
         self._move(Event.ENOUGH)
         return self.stop()
 
@@ -392,7 +397,3 @@ class Dhcp:
         if kind is MessageType.DISCOVER and Mutation.CIADDR_IN_DISCOVER in self._profile.faults:
             message = replace(message, ciaddr=_LEFT_OVER)
         return replace(message, xid=self._xid, secs=min(int(now - self._started), 0xFFFF))
-
-
-def _swapped(port: int) -> int:
-    return int.from_bytes(port.to_bytes(2, "big"), "little")

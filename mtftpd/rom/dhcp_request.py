@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mtftpd.quirks.vocabulary import Mutation
 from mtftpd.rom.profiles import DhcpProfile, Identity
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import DhcpMessage, MessageType
@@ -13,7 +14,9 @@ from mtftpd.wire.options import Options
 def request(kind: MessageType, identity: Identity, profile: DhcpProfile, options: Mapping[int, bytes]) -> DhcpMessage:
     """Return a message of ``kind`` with ``options`` behind option 53; xid, secs and ciaddr are the caller's."""
     major, minor = profile.undi
-    client_class = f"PXEClient:Arch:{profile.architecture:05}:UNDI:{major:03}{minor:03}"
+    name = "HW-Client" if Mutation.OWN_CLASS in profile.faults else "PXEClient"
+    end = "\0" if Mutation.NUL_STRINGS in profile.faults else ""
+    client_class = f"{name}:Arch:{profile.architecture:05}:UNDI:{major:03}{minor:03}{end}"
     machine = b"\0" + identity.uuid
     return DhcpMessage(
         op=bootp.BOOTREQUEST,
@@ -33,6 +36,7 @@ def request(kind: MessageType, identity: Identity, profile: DhcpProfile, options
                 93: profile.architecture.to_bytes(2, "big"),
                 94: bytes((1, major, minor)),
                 97: machine,
+                **({77: b"iPXE"} if Mutation.SAYS_IPXE in profile.faults else {}),
             }
         ),
     )

@@ -41,6 +41,8 @@ class Refusal(Enum):
     NO_CLASS = "no option 60"
     NO_UUID = "no option 97"
     NO_DISCOVERY_CONTROL = "no tag 6"
+    DISCOVERY_CONTROL = "tag 6"
+    UNENDED_NAME = "option 67 without a NUL"
     MTFTP = "tags 1 to 5"
 
 
@@ -88,7 +90,10 @@ def judge(message: DhcpMessage, profile: DhcpProfile) -> Offer | Refusal:
     if missing is not None:
         return missing
     # The class is compared with case and without a NUL (PXE 2.1 table 2-1).
-    if not options.get(60, b"").startswith(b"PXEClient"):
+    own = b"HW-Client" if Mutation.OWN_CLASS in profile.faults else b"PXEClient"
+    if Mutation.NUL_STRINGS in profile.faults and not options.get(67, b"\0").endswith(b"\0"):
+        return Refusal.UNENDED_NAME
+    if not options.get(60, b"").startswith(own):
         if message.yiaddr == _ANY:
             return Refusal.NO_ADDRESS
         return Offer(Kind.PLAIN, server, message, boot_file(message, profile))
@@ -129,6 +134,8 @@ def _kind(tags: PxeOptions, file: bytes, profile: DhcpProfile) -> Kind | Refusal
     control = tags.discovery_control
     if tags.mtftp is not None and Mutation.REJECT_43_1_5 in profile.faults:
         return Refusal.MTFTP
+    if control is not None and Mutation.IGNORE_TAG_6 in profile.faults:
+        return Refusal.DISCOVERY_CONTROL
     if control is None and Mutation.NEED_43_6 in profile.faults:
         return Refusal.NO_DISCOVERY_CONTROL
     if control is None:

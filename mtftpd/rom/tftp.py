@@ -22,9 +22,12 @@ from mtftpd.wire import tftp
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import ErrorCode, Opcode
 
+_NARROW: Final = frozenset({Mutation.DROP_BIG, Mutation.DROP_1000})
 PLAIN_BLOCK_SIZE: Final = 512
 LARGEST_DATAGRAM: Final = 1472
 """UDP payload of an Ethernet frame of 1500 octets: ROMs do not put fragments together (quirk Q65)."""
+NARROW_PATH: Final = 1000
+"""Octets that get through to a ROM behind a tunnel or a bad receiver."""
 MAX_DUPLICATES: Final = 16
 """How many copies a ROM bears that dies of them."""
 
@@ -165,7 +168,10 @@ class Tftp:
     def _takes(self, datagram: Datagram) -> bool:
         """Return whether the datagram gets past what is below TFTP, and is of this transfer."""
         faults = self._profile.faults
-        if Mutation.DROP_BIG in faults and len(datagram.data) > LARGEST_DATAGRAM:
+        largest = NARROW_PATH if Mutation.DROP_1000 in faults else LARGEST_DATAGRAM
+        if faults & _NARROW and len(datagram.data) > largest:
+            return False
+        if Mutation.ONLY_PORT_69 in faults and datagram.source.port != self._source.server.port:
             return False
         return self._peer is None or datagram.source == self._peer or Mutation.ANY_TID in faults
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from mtftpd.wire.options import Options
@@ -61,22 +61,29 @@ class ClientClass:
     kind: Literal["PXEClient", "HTTPClient"]
     architecture: int | None
     undi: tuple[int, int] | None
+    prefix: bytes = b"PXEClient"
+    """What it says of itself in front of the first colon, and wants to be called."""
+
+
+_KINDS: Final[dict[bytes, Literal["PXEClient", "HTTPClient"]]] = {
+    b"PXEClient": "PXEClient",
+    b"HTTPClient": "HTTPClient",
+    b"HW-Client": "PXEClient",
+}
+"""How boot clients begin option 60; Huawei's servers have their own name for what is PXE (quirk Q18)."""
 
 
 def parse_client_class(option60: bytes) -> ClientClass | None:
     """Return what ``option60`` says, or None when it does not begin (case-sensitive) like a boot client's."""
-    kind: Literal["PXEClient", "HTTPClient"]
-    if option60.startswith(b"PXEClient"):
-        kind = "PXEClient"
-    elif option60.startswith(b"HTTPClient"):
-        kind = "HTTPClient"
-    else:
+    prefix = next((each for each in _KINDS if option60.startswith(each)), None)
+    if prefix is None:
         return None
     architecture, undi = _ARCHITECTURE.search(option60), _UNDI.search(option60)
     return ClientClass(
-        kind,
+        _KINDS[prefix],
         int(architecture[1]) if architecture else None,
         (int(undi[1]), int(undi[2])) if undi else None,
+        prefix,
     )
 
 

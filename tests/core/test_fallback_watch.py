@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mtftpd.core import fallback_watch
+from mtftpd.core.audiences import AUDIENCE_SECONDS, LEAST_FACTOR, QUERY_SECONDS, RECOVERY_SECONDS, REST_SECONDS
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind
 from mtftpd.core.fallback import FallbackMemory, Node, Trigger
-from mtftpd.core.fallback_watch import AUDIENCE_SECONDS, REST_SECONDS, FallbackWatch, Told
+from mtftpd.core.fallback_watch import FallbackWatch, Told
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 
@@ -36,7 +37,7 @@ def started(number: int, group: str = GROUP) -> Effects:
 
 
 def ended(number: int, outcome: str = "acknowledged") -> Effects:
-    return report(ReportKind.PASS_ENDED, number, group=GROUP, outcome=outcome)
+    return report(ReportKind.PASS_ENDED, number, group=GROUP, outcome=outcome, ignored=0)
 
 
 def fetched(number: int, file: str = "nbp", end: str = "complete") -> Effects:
@@ -146,7 +147,7 @@ def test_f7_is_not_for_who_comes_while_a_pass_runs(world: World) -> None:
 
 @pytest.mark.parametrize(("why", "expected"), [("silent", ["F9"]), ("error", ["F10"]), ("complete", [])])
 def test_f9_and_f10_are_told_and_held_against_nobody(world: World, why: str, expected: list[str]) -> None:
-    lost = report(ReportKind.MASTER_LOST, 1, group=GROUP, why=why)
+    lost = report(ReportKind.MASTER_LOST, 1, group=GROUP, why=why, block=9, blocks=21)
     assert world.learn(lost) == []
     world.told(1)
     said = world.learn(lost)
@@ -211,3 +212,64 @@ def test_an_address_that_another_node_has_now_is_that_nodes(world: World) -> Non
 
 def test_the_end_of_a_pass_that_nobody_here_was_told_of(world: World) -> None:
     assert world.learn(ended(1)) == []
+
+
+def test_f12_is_said_of_who_was_alone_and_held_against_nobody(world: World) -> None:
+    world.told(1)
+    world.learn(started(1))
+    (said,) = [each for each in world.watch.learn(ended(1), world.now) if each not in ended(1)]
+    assert isinstance(said, Report)
+    assert said.kind is ReportKind.MULTICAST_FOR_ONE
+    assert dict(said.detail)["trigger"] == "F12"
+    world.told(1, 2)
+    assert world.watch.learn(ended(1), world.now) == ended(1), "there are two now"
+
+
+def rest(world: World, first: Effects = ()) -> dict[str, str | int]:
+    """Let two of two fail; return what is said of the group."""
+    world.told(1, 2)
+    world.learn(first)
+    world.learn(fetched(1))
+    (said,) = [
+        each
+        for each in world.watch.learn(fetched(2), world.now)
+        if isinstance(each, Report) and each.kind is ReportKind.GROUP_RESTS
+    ]
+    return dict(said.detail)
+
+
+def test_a_rest_is_told_and_the_rate_comes_back_afterwards(world: World) -> None:
+    assert world.watch.rate_factor(GROUP, world.now) == 1.0
+    said = rest(world)
+    assert (said["trigger"], said["failed"], said["audience"]) == ("F13", 2, 2)
+    assert (said["seconds"], said["rate-percent"]) == (REST_SECONDS, 50)
+    assert world.watch.rate_factor(GROUP, world.now) == 0.5
+    assert world.watch.rate_factor(GROUP, world.now + REST_SECONDS + RECOVERY_SECONDS) == 1.0
+    assert LEAST_FACTOR < 0.5
+    world.watch.wake(GROUP)
+    assert world.against(3) is None
+
+
+LOST_AT_2 = report(ReportKind.MASTER_LOST, 1, group=GROUP, why="silent", block=2, blocks=21)
+LOST_AT_3 = report(ReportKind.MASTER_LOST, 1, group=GROUP, why="silent", block=3, blocks=21)
+
+
+@pytest.mark.parametrize(
+    ("first", "listens", "trigger"),
+    [
+        (LOST_AT_2, True, "F14"), (LOST_AT_2, False, "F13"), (LOST_AT_3, True, "F13"),
+        (LOST_AT_2 + started(3) + ended(3), True, "F13"),
+    ],
+)  # fmt: skip
+def test_f14_is_for_groups_that_nobody_hears_and_nobody_asks_for(
+    world: World, first: Effects, listens: bool, trigger: str
+) -> None:
+    if listens:
+        world.watch.querier.listen(world.now - QUERY_SECONDS)
+    world.told(3)
+    assert rest(world, first)["trigger"] == trigger
+    assert world.against(9) is Trigger[trigger]
+
+
+def test_who_is_not_known_is_not_blamed(world: World) -> None:
+    assert world.watch.learn(UNHEARD, world.now) == UNHEARD

@@ -22,9 +22,10 @@ from mtftpd.core.effects import (
     SendRun,
     Service,
 )
+from mtftpd.core.habits import MAX_ADDRESSES, REMEMBERED_SECONDS
 from mtftpd.core.images import Image
 from mtftpd.core.tftp_register import MAX_HALF_OPEN, MAX_LINGERING, MAX_OF_ADDRESS, MAX_TRANSFERS
-from mtftpd.core.tftp_service import MAX_WINDOWLESS, WINDOWLESS_SECONDS, TftpService
+from mtftpd.core.tftp_service import TftpService
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import Ack, Error, OptionAck, Pairs, Request, build, parse_untrusted
 from tests.core.tftp_bench import (
@@ -162,18 +163,18 @@ def test_clients_that_lose_windows_get_none_for_a_while() -> None:
 
     assert granted(Endpoint(PEER.address, 1), 1010.0) == (("blksize", "1024"),)
     assert granted(OTHER, 1010.0) == options
-    assert granted(Endpoint(PEER.address, 2), 1010.0 + WINDOWLESS_SECONDS) == options
+    assert granted(Endpoint(PEER.address, 2), 1010.0 + REMEMBERED_SECONDS) == options
 
 
 def test_memory_of_lossy_clients_is_bounded() -> None:
     service = server(CATALOGUE)
     now = 0.0
-    for number in range(MAX_WINDOWLESS + 1):
+    for number in range(MAX_ADDRESSES + 1):
         now += 10.0
         lossy_transfer(service, Endpoint(address(number), 1), now)
     service.tick(now + 9.0)
     options: Pairs = (("windowsize", "4"),)
-    first, last = Endpoint(address(0), 2), Endpoint(address(MAX_WINDOWLESS), 2)
+    first, last = Endpoint(address(0), 2), Endpoint(address(MAX_ADDRESSES), 2)
     assert isinstance(ask(service, options=options, peer=first, now=now + 9.0)[1], Send)
     assert isinstance(ask(service, options=options, peer=last, now=now + 9.0)[1], SendRun)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from mtftpd.core.effects import ReportKind
-from mtftpd.core.node_settings import Boot, Inventory, NodeEntry, OtherNics
+from mtftpd.core.node_settings import IPXE_STAGE, Boot, Inventory, NodeEntry, OtherNics, Scope
 from mtftpd.core.settings import Addressing, Mode, Ports, Settings
 from mtftpd.errors import Malformed
 from mtftpd.quirks.vocabulary import Mutation as F
@@ -17,7 +17,7 @@ from mtftpd.rom.mutations import mutated
 from mtftpd.rom.profiles import EDK1, SPEC, RomProfile
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import DhcpMessage, MessageType
-from mtftpd.wire.datagram import Endpoint
+from mtftpd.wire.datagram import Endpoint, HardwareAddress
 from mtftpd.wire.options import Options
 from tests.quirks.boot_lab import GROUPS, LATENCY, NAME, UNICAST, Lost, Segment, boots
 
@@ -31,6 +31,17 @@ EDK2 = replace(
 """Enough of EDK2 for these scenes: an x64 EFI that has no multicast TFTP."""
 PLAIN = replace(SPEC, tftp=replace(SPEC.tftp, block_size=512, probes_size=False))
 ATFTP = replace(SPEC, name="atftp")
+WITHOUT_MULTICAST = replace(SPEC, mtftp=None, dhcp=replace(SPEC.dhcp, wants_discovery_group=False))
+CHAIN = replace(UNICAST, boot=Boot(NAME, ((IPXE_STAGE, "next"),)))
+NO_SECOND_CHANCE = replace(GROUPS, without=frozenset({A.OMIT_43}))
+"""Without what helps an EFI that has refused three offers, whatever its reason was."""
+RASPBERRY = replace(
+    UNICAST,
+    inventory=Inventory((NodeEntry(hardware=(HardwareAddress(1, bytes((2, 0, 0, 0, 0, 1))),), own=Scope(rom="rpi3")),)),
+)
+"""The first node of a segment is a Raspberry Pi, by the word of the operator."""
+QUICK = 3.0
+"""Virtual seconds in which a ROM repeats nothing by itself."""
 DIALOGUE = 30.0
 """Virtual seconds that a boot may take here when nothing is lost for good."""
 
@@ -48,7 +59,7 @@ class Scene:
     def switched_off(self) -> Settings:
         # The defaults of the ports are this work-around, so its switch is the ports.
         ports = Ports(mtftp_server=1541, mtftp_client=1798) if A.PORTS_PALINDROMIC in self.off else self.settings.ports
-        return replace(self.settings, without=frozenset(self.off), ports=ports)
+        return replace(self.settings, without=self.settings.without | set(self.off), ports=ports)
 
     def __str__(self) -> str:
         return f"{self.quirk}-{'-'.join(each.value for each in self.off)}"
@@ -134,6 +145,27 @@ def _deaf_node_boots_in_the_end(settings: Settings) -> bool:
     return station.booted
 
 
+def _boots_at_last(rom: RomProfile, faults: tuple[F, ...]) -> Callable[[Settings], bool]:
+    """The first boot may be in vain: what it shows must help in the second."""
+
+    def play(settings: Settings) -> bool:
+        segment = Segment(settings)
+        station = segment.add(mutated(rom, faults))
+        for _ in range(2):
+            segment.power_on(station)
+            segment.run()
+            segment.settle(90.0)
+        return station.booted
+
+    return play
+
+
+def _raspberry_boots(settings: Settings) -> bool:
+    """It is alone on its wire, asks for everything five times at intervals, and takes the OFFER for a lease."""
+    segment = boots(settings, WITHOUT_MULTICAST, (F.NEEDS_TRAFFIC, F.NEVER_REQUEST))
+    return segment.stations[0].booted and segment.now < QUICK
+
+
 def _boots_by_4011(settings: Settings) -> bool:
     """A proxy without option 43 sends its clients to port 4011, so they need an ACK there."""
     other = replace(UNICAST, boot=Boot(), link=replace(UNICAST.link, address=IPv4Address("10.0.0.2")))
@@ -182,6 +214,17 @@ def _takes_the_first_server(settings: Settings) -> bool:
     segment.power_on(station)
     segment.run(0.2)
     return station.booted
+
+
+def _chain_ends(settings: Settings) -> bool:
+    """The ROM is told of a loader, and the loader, which asks again, of something else."""
+    segment = Segment(settings)
+    station = segment.add(mutated(WITHOUT_MULTICAST, (F.SAYS_IPXE,)))
+    segment.power_on(station)
+    segment.run()
+    rom = boots(settings, SPEC).stations[0]
+    plan = station.node.plan
+    return rom.booted and plan is not None and plan.boot_file == b"next"
 
 
 def _system_keeps_its_address(settings: Settings) -> bool:
@@ -242,13 +285,16 @@ SCENES = (
     alone("Q01", (A.FIX_NAME,), F.FF_NAME),
     alone("Q02", (A.EMPTY_NAME_TO_OFFERED,), F.EMPTY_NAME),
     alone("Q03", (A.PAD_AFTER_67,), F.OVERWRITE_AFTER_67, F.NEED_43_6),
+    alone("Q04", (A.MIRROR_NUL,), F.NUL_STRINGS),
     Scene("Q07", (A.MIN_300,), (F.DROP_IF_SHORT,), _bootp_is_answered, UNICAST),
     alone("Q10", (A.ADD_58_59,), F.NEED_58),
     alone("Q11", (A.OPT_ORDER,), F.DROP_IF_ORDER),
     alone("Q12", (A.ADD_43_6,), F.NEED_43_6),
-    alone("Q13", (A.OMIT_43_1_5,), F.REJECT_43_1_5, rom=EDK2, settings=GROUPS),
-    alone("Q13", (A.OMIT_43_1_5, A.ADD_43_6), F.REJECT_BARE_43_1_5, rom=EDK2, settings=GROUPS),
+    alone("Q13", (A.OMIT_43_1_5,), F.REJECT_43_1_5, rom=EDK2, settings=NO_SECOND_CHANCE),
+    alone("Q13", (A.OMIT_43_1_5, A.ADD_43_6), F.REJECT_BARE_43_1_5, rom=EDK2, settings=NO_SECOND_CHANCE),
     alone("Q15", (A.PORTS_PALINDROMIC,), F.BE_PORTS, F.NO_FALLBACK, settings=GROUPS),
+    Scene("Q16", (A.OMIT_43,), (F.IGNORE_TAG_6,), _boots_at_last(EDK2, (F.IGNORE_TAG_6,)), UNICAST),
+    alone("Q18", (A.OWN_CLASS,), F.OWN_CLASS),
     alone("Q19", (A.ECHO_60,), F.NEED_60),
     alone("Q19", (A.ECHO_97,), F.NEED_97),
     alone(
@@ -260,6 +306,7 @@ SCENES = (
     alone("Q25", (A.OMIT_13,), F.BUFFER_OF_13),
     alone("Q27", (A.ONE_ROUTER,), F.NEED_ONE_ROUTER),
     Scene("Q33", (A.ACK_ON_4011,), (), _boots_by_4011, UNICAST),
+    Scene("Q41", (A.DELAY_REPLY,), (F.DEAF_AFTER_SEND,), _boots_at_last(SPEC, (F.DEAF_AFTER_SEND,)), UNICAST),
     Scene(
         "Q44", (A.UNICAST_L2,), (F.ACCEPT_FOREIGN_OFFER, F.NO_BROADCAST_FLAG),
         _both_boot((F.ACCEPT_FOREIGN_OFFER, F.NO_BROADCAST_FLAG)), UNICAST,
@@ -270,9 +317,15 @@ SCENES = (
     Scene("Q50", (A.NEVER_NAK,), (F.RESTART_ON_ANY_NAK,), _takes_the_first_server, UNICAST),
     Scene("Q53", (A.KEY_BY_CHADDR,), (), _both_boot((), b"\xff" * 16), UNICAST),
     Scene("Q54", (A.ONE_NIC,), (F.THREE_NICS,), _one_address_for_each_machine, UNICAST),
+    Scene("Q59", (A.SECOND_STAGE,), (F.SAYS_IPXE,), _chain_ends, CHAIN),
     Scene("Q61", (A.SERVE_LEASEHOLDERS,), (), _system_keeps_its_address, UNICAST),
     alone("Q65", (A.CLAMP_BLKSIZE,), F.ASK_8192, F.DROP_BIG),
     alone("Q67", (A.CLAMP_BLKSIZE,), F.ASK_8192, F.DROP_BIG, rom=EDK1),
+    Scene("Q65", (A.SMALL_BLOCKS,), (F.DROP_1000,), _boots_at_last(SPEC, (F.DROP_1000,)), UNICAST),
+    alone("Q69", (A.SINGLE_PORT,), F.ONLY_PORT_69),
+    Scene(
+        "Q77", (A.REPEAT_OFFER,), (F.NEEDS_TRAFFIC, F.NEVER_REQUEST), _raspberry_boots, RASPBERRY,
+    ),
     Scene("Q80", (A.MCAST_DEAF,), (F.NO_IGMP, F.NO_FALLBACK), _deaf_node_boots_in_the_end, GROUPS),
     alone("Q81", (A.REFUSE_OPTIONS,), F.HANG_ON_OACK),
     alone("Q82", (A.NO_ERROR_REPLY,), F.DIE_OF_ERROR_REPLY),

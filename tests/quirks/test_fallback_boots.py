@@ -79,7 +79,7 @@ def test_what_was_learnt_outlives_the_server() -> None:
     segment = Segment(GROUPS)
     station = segment.add(NO_MTFTP)
     boot(segment, station)
-    marks = segment.service.fallback.memory.snapshot()
-    segment.hosts[0].service = BootService(GROUPS, CATALOGUE, marks=marks)
+    experience = segment.service.experience()
+    segment.hosts[0].service = BootService(GROUPS, CATALOGUE, experience=experience)
     boot(segment, station)
     assert groups_told(segment) == [True, False]

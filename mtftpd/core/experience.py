@@ -1,0 +1,42 @@
+"""What a run has found out about nodes, as a value that another run can begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mtftpd.core.fallback import FallbackMemory, Mark
+from mtftpd.core.fallback_watch import FallbackWatch
+from mtftpd.core.learning import Learning, Learnt
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """Times are on the clock of the server that begins with it.
+
+    A run that is to outlive its process writes it down at every `ReportKind.MULTICAST_TROUBLE` that is charged to a
+    node, and at every `ReportKind.QUIRK_LEARNT`; both are rare.
+    """
+
+    marks: tuple[Mark, ...] = ()
+    learnt: tuple[Learnt, ...] = ()
+
+
+NO_EXPERIENCE = Experience()
+
+
+@dataclass(slots=True)
+class Watches:
+    """What goes on finding out; ``seconds`` is T."""
+
+    seconds: int
+    experience: Experience = NO_EXPERIENCE
+    fallback: FallbackWatch = field(init=False)
+    learning: Learning = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fallback = FallbackWatch(FallbackMemory(self.experience.marks), self.seconds)
+        self.learning = Learning(self.experience.learnt)
+
+    def snapshot(self) -> Experience:
+        """Return what is known now."""
+        return Experience(self.fallback.memory.snapshot(), self.learning.snapshot())

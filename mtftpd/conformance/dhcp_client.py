@@ -168,6 +168,16 @@ class DhcpClient:
             raise fail("answer", wanted, packet.summary, packet)
         return Reply(packet, value)
 
+    async def hear(self, seconds: float) -> Reply[DhcpMessage] | None:
+        """Return the next message of the target to this client, None when none comes; what is malformed fails."""
+        packet = await self.mailbox.until(lambda packet: packet if self._is_for_me(packet) else None, seconds)
+        if packet is None:
+            return None
+        value = _parsed(packet.data)
+        if value is None:
+            raise fail("answer", "a DHCP message", packet.summary, packet)
+        return Reply(packet, value)
+
     async def silence(self, seconds: float, why: str) -> None:
         """Fail when the target sends this client anything within ``seconds``."""
         await self.mailbox.silence(seconds, why, lambda packet: not self._is_for_me(packet))
@@ -212,9 +222,13 @@ class DhcpClient:
         """Accept ``offer``, return the ACK and take the address; without an ACK the case is inconclusive."""
         with given("ACK"):
             reply = await self.ask(self.selecting(offer, more), MessageType.ACK)
-        self.machine.address = str(reply.value.yiaddr)
-        self._is_bound = True
+        self.take(reply.value.yiaddr)
         return reply
+
+    def take(self, address: IPv4Address) -> None:
+        """Have ``address`` from now on, and give it back in the end."""
+        self.machine.address = str(address)
+        self._is_bound = True
 
     async def lease(self) -> Reply[DhcpMessage]:
         """Get an address, as `offer` and `accept` do, and return the ACK."""

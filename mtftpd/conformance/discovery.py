@@ -10,7 +10,7 @@ from typing import Final
 from mtftpd.conformance.dhcp_client import VENDOR_CLASS, DhcpClient
 from mtftpd.conformance.findings import Feature, Findings, Image, Session
 from mtftpd.conformance.lab import Lab
-from mtftpd.conformance.pxe_client import ask_pxe
+from mtftpd.conformance.pxe_client import ask_pxe, item
 from mtftpd.conformance.verdicts import Failed, Inconclusive
 from mtftpd.errors import Malformed, StartupError
 from mtftpd.wire import pxe
@@ -78,7 +78,14 @@ async def _port_4011(lab: Lab, found: Findings) -> Findings:
             await ask_pxe(lab, client)
         except Failed:
             return found
-    return replace(found, features=found.features | {Feature.PORT_4011})
+        features = found.features | {Feature.PORT_4011}
+        # Every PXE server may be asked for type 0, the bootstrap (PXE 2.1 table 2-1).
+        type_ = found.boot_types[0] if found.boot_types else 0
+        try:
+            await ask_pxe(lab, client, item(type_))
+        except Failed:
+            return replace(found, features=features)
+    return replace(found, features=features | {Feature.BOOT_SERVER}, boot_types=found.boot_types or (type_,))
 
 
 async def _get_address(client: DhcpClient, found: Findings) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from typing import Final
 
-from mtftpd.conformance.dhcp_client import PXE_PORT, DhcpClient
+from mtftpd.conformance.dhcp_client import BIOS, PXE_PORT, DhcpClient, Rom
+from mtftpd.conformance.findings import Feature
 from mtftpd.conformance.lab import Lab
 from mtftpd.conformance.mailbox import Mailbox, Reply
 from mtftpd.wire import pxe
@@ -53,9 +56,28 @@ class PxeQuestion:
             self.client.send(self.message(more), self.server)
             await self.client.silence(seconds, why)
 
+    async def hear(self, message: DhcpMessage | bytes, seconds: float) -> Reply[DhcpMessage] | None:
+        """Send ``message`` to port 4011 and return what comes back within ``seconds``."""
+        with self.client.hearing(self.mailbox):
+            self.client.send(message, self.server)
+            return await self.client.hear(seconds)
+
     def close(self) -> None:
         """Close the port."""
         self.mailbox.close()
+
+
+@asynccontextmanager
+async def pxe_question(lab: Lab, rom: Rom = BIOS) -> AsyncIterator[PxeQuestion]:
+    """Yield a client that asks on port 4011, with a lease where the target gives addresses."""
+    async with lab.dhcp(rom) as client:
+        if Feature.LEASES in lab.found.features:
+            await client.lease()
+        question = PxeQuestion(lab, client)
+        try:
+            yield question
+        finally:
+            question.close()
 
 
 async def ask_pxe(lab: Lab, client: DhcpClient, more: dict[int, bytes] | None = None) -> Reply[DhcpMessage]:

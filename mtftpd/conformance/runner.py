@@ -19,6 +19,7 @@ from mtftpd.conformance.lab import Lab
 from mtftpd.conformance.registry import Case
 from mtftpd.conformance.results import Report, Result
 from mtftpd.conformance.verdicts import Failed, Inconclusive, NotApplicable, Verdict
+from mtftpd.errors import StartupError
 
 AT_ONCE: Final = 8
 """Cases at a time: as many clients as any target serves together, each slow by intention."""
@@ -72,6 +73,8 @@ async def run_case(case: Case, lab: Lab) -> Result:
         verdict, reason = Verdict.NOT_APPLICABLE, str(why)
     except trio.TooSlowError:
         verdict, reason = Verdict.INCONCLUSIVE, f"not finished after {CASE_SECONDS:g} s"
+    except StartupError as why:
+        verdict, reason = Verdict.INCONCLUSIVE, str(why)
     except Exception as mistake:
         verdict, reason = Verdict.INCONCLUSIVE, f"the case itself failed: {mistake!r}"
         trouble = traceback.format_exc()

@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
-from mtftpd.conformance.dhcp_client import BIOS, MACHINE, MAXIMUM_SIZE, VENDOR_CLASS, DhcpClient
+from mtftpd.conformance.dhcp_client import ARCHITECTURE, INTERFACE, MACHINE, MAXIMUM_SIZE, PLAIN, VENDOR_CLASS
+from mtftpd.conformance.dhcp_parts import (
+    BOOT_FILE_SIZE,
+    FILE,
+    HEADERS,
+    OVERLOAD,
+    PXE_CLASS,
+    TFTP_SERVER,
+    VENDOR_SPECIFIC,
+    answers,
+    elements,
+    tags,
+)
 from mtftpd.conformance.findings import Feature
 from mtftpd.conformance.lab import Lab
-from mtftpd.conformance.mailbox import Reply
 from mtftpd.conformance.registry import dhcp
-from mtftpd.conformance.verdicts import PRESENT, at_least, at_most, check, one_of
-from mtftpd.wire.bootp import MINIMUM_SIZE, DhcpMessage
+from mtftpd.conformance.verdicts import (
+    ABSENT,
+    PRESENT,
+    NotApplicable,
+    at_least,
+    at_most,
+    check,
+    one_of,
+    other_than,
+)
+from mtftpd.wire.bootp import BOOTREPLY, MINIMUM_SIZE, MessageType
 from mtftpd.wire.options import BOOT_FILE, MESSAGE_TYPE, SERVER_IDENTIFIER
 
-TFTP_SERVER = 66
-VENDOR_SPECIFIC = 43
-HEADERS = 28
-"""Octets of IPv4 and UDP in front of a message."""
+BLOCK = 512
 
 
-async def answers(lab: Lab, client: DhcpClient) -> list[Reply[DhcpMessage]]:
-    """Return the OFFER to ``client`` and, from a server that gives addresses, the ACK."""
-    offer = await client.offer()
-    return [offer, await client.accept(offer.value)] if Feature.LEASES in lab.found.features else [offer]
+@dhcp.case("DHCP-01")
+async def pxe_options_are_for_pxe_clients(lab: Lab) -> None:
+    """Who is no PXEClient, or spells it in another way, is not answered as one."""
+    for other in (None, b"pxeclient:Arch:00000:UNDI:002001", b"\0PXEClient", b"XPXEClient"):
+        async with lab.dhcp(PLAIN) as client:
+            more: dict[int, bytes] = {} if other is None else {VENDOR_CLASS: other}
+            client.send(client.message(MessageType.DISCOVER, more))
+            reply = await client.hear(lab.target.quiet)
+            if reply is not None:
+                client.note(reply.value)
+                check(
+                    reply.packet, "option 60 (vendor class)", reply.value.options.get(VENDOR_CLASS),
+                    other_than(PXE_CLASS),
+                )  # fmt: skip
+
+
+@dhcp.case("DHCP-02", needs=[Feature.PXE])
+async def class_is_pxeclient_and_no_more(lab: Lab) -> None:
+    """Option 60 of a reply to a boot ROM is the nine octets PXEClient."""
+    async with lab.dhcp() as client:
+        for reply in await answers(lab, client):
+            check(reply.packet, "option 60 (vendor class)", reply.value.options.get(VENDOR_CLASS), PXE_CLASS)
 
 
 @dhcp.case("DHCP-03")
@@ -29,7 +64,7 @@ async def replies_copy_the_header_of_the_request(lab: Lab) -> None:
     async with lab.dhcp() as client:
         for reply in await answers(lab, client):
             message, sent = reply.value, client.message(None)
-            check(reply.packet, "op", message.op, 2)
+            check(reply.packet, "op", message.op, BOOTREPLY)
             check(reply.packet, "xid", f"{message.xid:08x}", f"{sent.xid:08x}")
             check(reply.packet, "htype", message.htype, sent.htype)
             check(reply.packet, "hlen", message.hlen, sent.hlen)
@@ -47,17 +82,43 @@ async def replies_name_their_type_and_server(lab: Lab) -> None:
             check(reply.packet, "option 54 (server identifier)", reply.value.options.get(SERVER_IDENTIFIER), PRESENT)
 
 
-@dhcp.case("DHCP-05")
+@dhcp.case("DHCP-05", needs=[Feature.PXE])
 async def machine_identifier_comes_back(lab: Lab) -> None:
     """Option 97 is echoed octet by octet."""
     async with lab.dhcp() as client:
+        sent = client.options[MACHINE]
         for reply in await answers(lab, client):
-            check(
-                reply.packet,
-                "option 97 (machine identifier)",
-                reply.value.options.get(MACHINE),
-                client.options[MACHINE],
-            )
+            check(reply.packet, "option 97 (machine identifier)", reply.value.options.get(MACHINE), sent)
+
+
+@dhcp.case("DHCP-06", needs=[Feature.PXE])
+async def roms_older_than_rfc_4578_are_served(lab: Lab) -> None:
+    """A boot ROM without options 93, 94 and 97 is answered as one."""
+    async with lab.dhcp() as client:
+        client.options = client.options.without(ARCHITECTURE, INTERFACE, MACHINE)
+        reply = await client.ask(client.message(MessageType.DISCOVER), MessageType.OFFER)
+        client.note(reply.value)
+        check(reply.packet, "option 60 (vendor class)", reply.value.options.get(VENDOR_CLASS), PXE_CLASS)
+
+
+@dhcp.case("DHCP-07", needs=[Feature.PROXY])
+async def a_proxy_offers_no_address(lab: Lab) -> None:
+    """The OFFER of a proxy has yiaddr 0.0.0.0."""
+    async with lab.dhcp() as client:
+        offer = await client.offer()
+        check(offer.packet, "yiaddr", str(offer.value.yiaddr), "0.0.0.0")
+
+
+@dhcp.case("DHCP-09", needs=[Feature.LEASES])
+async def the_ack_repeats_what_the_offer_said(lab: Lab) -> None:
+    """Boot file, siaddr and the options 43, 60, 66 and 67 of the ACK are those of the OFFER."""
+    async with lab.dhcp() as client:
+        offer = await client.offer()
+        ack = await client.accept(offer.value)
+        check(ack.packet, "boot file in the header", ack.value.file, offer.value.file)
+        check(ack.packet, "siaddr", str(ack.value.siaddr), str(offer.value.siaddr))
+        for code in (VENDOR_SPECIFIC, VENDOR_CLASS, TFTP_SERVER, BOOT_FILE):
+            check(ack.packet, f"option {code}", ack.value.options.get(code), offer.value.options.get(code))
 
 
 @dhcp.case("DHCP-10")
@@ -68,6 +129,14 @@ async def one_address_everywhere(lab: Lab) -> None:
             named = reply.value.options.address(SERVER_IDENTIFIER)
             check(reply.packet, "option 54 (server identifier)", str(named), reply.packet.source.address)
             check(reply.packet, "siaddr", str(reply.value.siaddr), one_of((reply.packet.source.address, "0.0.0.0")))
+
+
+@dhcp.case("DHCP-11", needs=[Feature.BOOT_FILE])
+async def a_boot_file_comes_with_siaddr(lab: Lab) -> None:
+    """Siaddr is not zero where a boot file is named."""
+    async with lab.dhcp() as client:
+        for reply in await answers(lab, client):
+            check(reply.packet, "siaddr", str(reply.value.siaddr), other_than("0.0.0.0"))
 
 
 @dhcp.case("DHCP-12")
@@ -89,19 +158,65 @@ async def replies_fit_the_size_that_was_named(lab: Lab) -> None:
                 check(reply.packet, "UDP payload, octets", len(reply.packet.data), at_most(576 - HEADERS))
 
 
+@dhcp.case("DHCP-14")
+async def no_fields_are_overloaded(lab: Lab) -> None:
+    """Option 52 is not sent to a boot ROM."""
+    async with lab.dhcp() as client:
+        for reply in await answers(lab, client):
+            check(reply.packet, "option 52 (overload)", dict(elements(reply)).get(OVERLOAD), ABSENT)
+
+
+@dhcp.case("DHCP-15", needs=[Feature.BOOT_FILE])
+async def the_boot_file_is_in_the_header(lab: Lab) -> None:
+    """The name ends with NUL within the header field, and option 67 says the same."""
+    async with lab.dhcp() as client:
+        for reply in await answers(lab, client):
+            check(reply.packet, "last octet of the field file", reply.packet.data[FILE][-1], 0)
+            name = reply.value.options.get(BOOT_FILE)
+            if name is not None:
+                check(reply.packet, "option 67 without its NUL", name.rstrip(b"\0"), reply.value.file)
+                at = reply.packet.data.index(name, 240) + len(name)
+                check(reply.packet, "a NUL at the end of option 67", 0 in (name[-1], reply.packet.data[at]), True)
+
+
 @dhcp.case("DHCP-16")
 async def no_empty_names(lab: Lab) -> None:
     """Options 66 and 67 are absent or have a value."""
-    async with lab.dhcp(BIOS) as client:
+    async with lab.dhcp() as client:
         for reply in await answers(lab, client):
             for code in (TFTP_SERVER, BOOT_FILE):
                 if code in reply.value.options:
                     check(reply.packet, f"octets of option {code}", len(reply.value.options[code]), at_least(1))
 
 
-@dhcp.case("DHCP-02", needs=[Feature.PXE])
-async def class_is_pxeclient_and_no_more(lab: Lab) -> None:
-    """Option 60 of a reply to a boot ROM is the nine octets PXEClient."""
+@dhcp.case("DHCP-17", needs=[Feature.PXE, Feature.BOOT_FILE, Feature.TFTP])
+async def the_size_is_told_to_who_is_told_of_a_group(lab: Lab) -> None:
+    """Beside tags 1 to 5 option 13 is the size of the boot file in blocks of 512, rounded up."""
     async with lab.dhcp() as client:
         for reply in await answers(lab, client):
-            check(reply.packet, "option 60 (vendor class)", reply.value.options.get(VENDOR_CLASS), b"PXEClient")
+            if tags(reply).mtftp is None:
+                raise NotApplicable("a BIOS client is told of no group")
+            name = reply.value.file.decode("latin-1")
+            image = next((each for each in lab.found.images if each.name == name), None)
+            if image is None:
+                raise NotApplicable(f"{name} cannot be read by TFTP")
+            blocks = reply.value.options.integer(BOOT_FILE_SIZE)
+            check(reply.packet, "option 13 (boot file size)", blocks, -(-image.size // BLOCK))
+
+
+@dhcp.case("DHCP-18")
+async def clients_without_an_address_are_reached(lab: Lab) -> None:
+    """With and without the broadcast flag, the OFFER arrives at a client that has no address."""
+    for flags in (0x8000, 0):
+        async with lab.dhcp() as client:
+            reply = await client.ask(client.message(MessageType.DISCOVER, flags=flags), MessageType.OFFER)
+            client.note(reply.value)
+
+
+@dhcp.case("DHCP-19", needs=[Feature.PXE])
+async def a_class_without_pxe_options_leads_to_port_4011(lab: Lab) -> None:
+    """Option 60 without option 43 is sent only where port 4011 answers."""
+    async with lab.dhcp() as client:
+        offer = await client.offer()
+        if VENDOR_SPECIFIC not in offer.value.options:
+            check(offer.packet, "port 4011 answers", Feature.PORT_4011 in lab.found.features, True)

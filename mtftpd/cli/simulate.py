@@ -89,6 +89,7 @@ def _read(reader: str) -> Callable[[click.Context, click.Parameter, str | None],
     callback=_read("scenario.power_on"),
     help="at-once, staggered:SECONDS or rolling:NODES/SECONDS.",
 )
+@click.option("--faithful", is_flag=True, help="Only passes that a client acknowledges, as `serve --faithful` has it.")
 @click.option("--seed", type=int, default=1, show_default=True, help="For everything that is drawn.")
 @click.option("--trace", metavar="MAC", help="Show the packets of one node, such as 02:4d:54:00:00:01.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
@@ -108,7 +109,7 @@ def command(loss: float | None, burst: float | None, topology: str, **given: Any
     try:
         scenario = Scenario(
             given["nodes"], given["image_size"], network, given["roms"], given["power_on"], given["seed"],
-            rate=given["rate"] or 0.0,
+            rate=given["rate"] or 0.0, faithful=given["faithful"],
         )  # fmt: skip
     except ValueError as error:
         raise click.UsageError(str(error)) from None

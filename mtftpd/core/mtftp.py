@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import InitVar, dataclass, field
 from math import inf
 
-from mtftpd.core.budget import UNLIMITED, LinkBudget
+from mtftpd.core.audience import Audience
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SendRun
+from mtftpd.core.gears import Gears
 from mtftpd.core.groups import Binding
-from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
-from mtftpd.core.mtftp_pass import MAX_WAITING, GroupStatistics, Pass, Totals
-from mtftpd.core.mtftp_states import TABLE, Event, First, Gap, Gather, Idle, Lockstep, Paced, Quiet, State
+from mtftpd.core.images import MTFTP_BLOCK_SIZE
+from mtftpd.core.mtftp_pass import MAX_WAITING, Pass
+from mtftpd.core.mtftp_record import Record
+from mtftpd.core.mtftp_states import Event, First, Gap, Gather, Idle, Lockstep, Paced, Quiet
 from mtftpd.core.mtftp_timing import (
     ECHO_AFTER,
     GAP,
     GATHER,
     MAX_ECHOES,
     MAX_REPEATS,
+    QUIET,
     first_deadline,
     give_up_time,
     may_go_on_without_first_ack,
@@ -25,6 +28,7 @@ from mtftpd.core.mtftp_timing import (
     silence_deadline,
 )
 from mtftpd.core.pacing import Pacer, interval_after
+from mtftpd.core.pass_rates import PassRates
 from mtftpd.core.rtt import RoundTrip
 from mtftpd.core.unheard import Unheard
 from mtftpd.quirks.vocabulary import ServerAction
@@ -32,47 +36,23 @@ from mtftpd.wire.datagram import Endpoint
 
 
 @dataclass(slots=True, eq=False)
-class Session:
+class Session(Record):
     """The machine of one binding; `tick` is due at ``deadline`` (infinity: never), ``master`` is whose ACKs count."""
 
-    binding: Binding
-    budget: LinkBudget = UNLIMITED
-    state: State = field(default_factory=Idle)
-    deadline: float = inf
-    master: Endpoint | None = None
-    _totals: Totals = field(default_factory=Totals)
-    _waiting: set[str] = field(default_factory=set)
-    """Addresses that opened in vain during the pass before: known to listen to the next."""
-    _ended_at: float = -inf
     _unheard: Unheard = field(default_factory=Unheard)
+    rates: InitVar[PassRates | None] = None
+    """What is known of the speed of ROMs; without it every pass that can have a master has one."""
+    _gears: Gears = field(init=False)
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether the session holds nothing that would be lost with it."""
-        return isinstance(self.state, Idle)
-
-    def sends(self, image: Image) -> bool:
-        """Return whether this very file is being sent, or about to be."""
-        run = self._run
-        binding = self.binding if run is None else run.binding
-        return binding.image.key == image.key and (run is not None or isinstance(self.state, Gather))
-
-    def images(self) -> frozenset[int]:
-        """Return the keys of what is being sent and of what the next pass sends."""
-        run = self._run
-        bindings = (self.binding,) if run is None else (self.binding, run.binding)
-        return frozenset(binding.image.key for binding in bindings)
-
-    def counts_on(self, source: Endpoint) -> bool:
-        """Return whether an ERROR from ``source`` would change anything."""
-        state = self.state
-        return self.master == source or (isinstance(state, Gather) and state.openers.get(source.address) == source)
+    def __post_init__(self, rates: PassRates | None) -> None:
+        self._gears = Gears(rates)
 
     def open(self, source: Endpoint, now: float) -> Effects:
         """Take an MTFTP open for this group's image."""
         if self._unheard.is_left_alone(source.address, now):
             self._totals.ignored += 1
             return (Drop(DropReason.UNHEARD, source, "left to port 69"),)
+        self._take_note_of_open(source, now)
         state = self.state
         match state:
             case Idle():
@@ -160,9 +140,16 @@ class Session:
             case Paced():
                 return self._pace(state, now)
             case _:
-                self._waiting = set()
-                self._move(Event.EXPIRED, Idle(), inf)
-                return ()
+                return self._rested(now)
+
+    def told(self, address: str, profile: str, now: float) -> None:
+        """Take note that DHCP told a ROM of this kind of the group: it is about to listen."""
+        self._gears.audience.told(address, profile, now)
+
+    def gone(self, address: str, now: float) -> None:
+        """Take note that what ``address`` does shows that it does not want the image from here any longer."""
+        if self._gears.turned_away(address, self.binding.image.blocks(MTFTP_BLOCK_SIZE)):
+            self._stop_for_nobody(now)
 
     def abort(self, reason: str, now: float) -> Effects:
         """End what is going on: the image cannot be read any longer, or the server stops."""
@@ -175,16 +162,12 @@ class Session:
             self._move(Event.ABORT, Idle(), inf)
         return ()
 
-    def is_wanted_by(self, address: str) -> bool:
-        """Return whether ``address`` is the master, or has opened this group in vain."""
-        waiting = self._run.waiting if self._run else self._waiting
-        return address in waiting or (self.master is not None and self.master.address == address)
-
-    def fell_back(self, address: str) -> bool:
+    def fell_back(self, address: str, now: float) -> bool:
         """Take note that ``address`` fetches the image by unicast; return whether it had opened this group before.
 
         A master keeps its role: several clients may share one address, and one that has left falls silent anyway.
         """
+        self.gone(address, now)
         if not self.is_wanted_by(address):
             return False
         (self._run.waiting if self._run else self._waiting).discard(address)
@@ -196,31 +179,17 @@ class Session:
         changed = binding.image.digest != self.binding.image.digest
         quiet_until = self._ended_at + give_up_time(self.binding)
         self.binding = binding
+        if changed:
+            self._gears.audience = Audience()
         if changed and quiet_until > now and isinstance(self.state, Idle | Gather | Gap):
             self._move(Event.CHANGED, Quiet(), quiet_until)
 
-    def statistics(self) -> GroupStatistics:
-        """Return a snapshot."""
-        state, run = self.state, self._run
-        return GroupStatistics(
-            image=self.binding.image.name,
-            group=str(self.binding.group),
-            state=type(state).__name__.lower(),
-            block=state.block if isinstance(state, First | Lockstep | Paced) else 0,
-            blocks=run.blocks if run else self.binding.image.blocks(MTFTP_BLOCK_SIZE),
-            master=str(self.master) if self.master else "",
-            **asdict(self._totals.including(run)),
-            waiting=len(run.waiting if run else self._waiting),
-            started=run.started if run else 0.0,
-        )
-
-    @property
-    def _run(self) -> Pass | None:
-        return self.state.run if isinstance(self.state, First | Lockstep | Paced) else None
-
     def _begin(self, event: Event, openers: dict[str, Endpoint], now: float) -> Effects:
         """Start a pass with the first opener as master: its own copy of DATA 1 leaves before that of the group."""
+        if event is Event.GATHERED and self._gears.paces(openers, self.binding.image.blocks(MTFTP_BLOCK_SIZE)):
+            return self._begin_paced(self._waiting | openers.keys(), now)
         address, master = next(iter(openers.items()))
+        self._gears.begin_lockstep()
         trip = RoundTrip(cap=patience(self.binding))
         run = Pass(self.binding, master, now, trip, (self._waiting | openers.keys()) - {address})
         self._waiting = set()
@@ -232,6 +201,36 @@ class Session:
             pacer = Pacer(interval_after(None), now)
             self._move(Event.MASTER_LOST, Paced(run, 1, pacer, inf), pacer.deadline)
         return (*run.first_blocks(master), run.report_start())
+
+    def _begin_paced(self, waiting: set[str], now: float) -> Effects:
+        """Start a pass that nobody acknowledges, for all of ``waiting`` and those who only listen."""
+        run = Pass(self.binding, None, now, RoundTrip(), waiting)
+        self._waiting = set()
+        self._totals.passes += 1
+        state = Paced(run, 0, self._gears.begin_paced(now), inf)
+        self._move(Event.PACED, state, now)
+        return (*self._pace(state, now), run.report_start())
+
+    def _rested(self, now: float) -> Effects:
+        """Go on after a pause: with another pass, if there is somebody for it."""
+        blocks, seconds = self.binding.image.blocks(MTFTP_BLOCK_SIZE), self.binding.seconds
+        if isinstance(self.state, Gap) and self._gears.goes_on(blocks, seconds, now):
+            return self._begin_paced(self._waiting, now)
+        self._waiting = set()
+        self._move(Event.EXPIRED, Idle(), inf)
+        return ()
+
+    def _take_note_of_open(self, source: Endpoint, now: float) -> None:
+        seconds = self.binding.seconds
+        if isinstance(self.state, Idle) and now - self._ended_at > 2 * seconds + QUIET:
+            self._gears.audience.rest(now, 4 * seconds + 5)
+        blocks = self.binding.image.blocks(MTFTP_BLOCK_SIZE)
+        self._gears.opened(source.address, blocks, now, early=isinstance(self.state, Gap))
+
+    def _stop_for_nobody(self, now: float) -> None:
+        state = self.state
+        if isinstance(state, Paced) and state.run.opener is None and not self._gears.audience:
+            state.deserted_at = self.deadline = now
 
     def _reopen(self, state: First | Lockstep, source: Endpoint, now: float) -> Effects:
         """Answer the master, who has lost the current block or its place: both copies, at the port it has now."""
@@ -278,6 +277,8 @@ class Session:
             state.echoes += 1
             state.heard_at = now
             return self._send_again(state, now)
+        if number == run.stalled == block - 1:
+            run.echoed += 1
         return (Drop(DropReason.STALE_ACK, state.master, f"ACK {number} of block {block}"),)
 
     def _repeat(self, state: Lockstep, now: float) -> Effects:
@@ -285,6 +286,7 @@ class Session:
             return self._lose_master(state, "silent", now)
         if state.repeats == 0:
             state.run.stalls += 1
+            state.run.stalled = state.block
         state.repeats += 1
         return self._send_again(state, now)
 
@@ -315,12 +317,13 @@ class Session:
             None,
             (("group", str(run.binding.group)), ("why", why), ("block", block), ("blocks", run.blocks)),
         )
+        unanswered = why == "silent" and block > 1
+        self._gears.answered(state.master.address, run.trip.smoothed, block, run.lost - unanswered)
         if block == run.blocks:
             return (lost, *self._finish(state, "unacknowledged", now))
         if isinstance(state, First) and not run.waiting and why != "complete":
             return (lost, *self._leave_alone(state, now))
-        interval = interval_after(run.trip.smoothed)
-        pacer = Pacer(interval, max(now, state.sent_at + interval))
+        pacer = self._gears.carry_on(run.trip.smoothed, now, state.sent_at)
         deserted_at = inf
         if why == "silent" and not run.waiting:
             heard_at = state.heard_at if isinstance(state, Lockstep) else state.sent_at
@@ -343,33 +346,26 @@ class Session:
 
     def _finish(self, state: First | Lockstep | Paced, outcome: str, now: float) -> Effects:
         """End a complete pass; if the group has got another content meanwhile, its listeners must leave first."""
-        if isinstance(state, Lockstep) and outcome == "acknowledged":
-            self._unheard.heard(state.master.address)
+        self._learn_from(state, outcome)
         report = self._account(state, ReportKind.PASS_ENDED, outcome, now)
         self._move(Event.FINISHED, Gap(), now + GAP)
         if state.run.binding.image.digest != self.binding.image.digest:
             self._move(Event.CHANGED, Quiet(), now + give_up_time(self.binding))
         return (report,)
 
+    def _learn_from(self, state: First | Lockstep | Paced, outcome: str) -> None:
+        run, gears = state.run, self._gears
+        if isinstance(state, Lockstep) and outcome == "acknowledged":
+            self._unheard.heard(state.master.address)
+            gears.answered(state.master.address, run.trip.smoothed, run.blocks, run.lost)
+        if not isinstance(state, Paced):
+            gears.audience.gone(state.master.address)
+        gears.pass_ended(run.started, paced=run.opener is None)
+
     def _leave_alone(self, state: First | Paced, now: float) -> Effects:
         report = self._account(state, ReportKind.PASS_ENDED, "deserted", now)
         self._move(Event.DESERTED, Quiet(), now + give_up_time(self.binding))
         return (report,)
-
-    def _account(self, state: First | Lockstep | Paced, kind: ReportKind, outcome: str, now: float) -> Report:
-        run, totals = state.run, self._totals
-        totals.sent += run.sent
-        totals.repeats += run.repeats
-        totals.stalls += run.stalls
-        self._waiting = run.waiting
-        self._ended_at = now
-        return run.report_end(kind, outcome, state.block, now)
-
-    def _move(self, event: Event, state: State, deadline: float) -> None:
-        assert TABLE[type(self.state)][event] is type(state)
-        self.state = state
-        self.deadline = deadline
-        self.master = state.master if isinstance(state, First | Lockstep) else None
 
     def _was_never_heard(self, state: First | Lockstep, why: str) -> bool:
         """Return whether a master fell silent when DATA came to it by the group alone; iPXE has another way out."""

@@ -17,14 +17,16 @@ MAX_WAITING = 4_096
 
 @dataclass(slots=True, eq=False)
 class Pass:
-    """Blocks 1 to ``blocks`` of one image, opened by ``opener`` at ``started``.
+    """Blocks 1 to ``blocks`` of one image, opened by ``opener`` (None: the server is its own master) at ``started``.
 
     ``waiting`` holds the addresses of other clients that are known to want the image; ``trip`` times the master.
-    ``sent`` counts packets to the group, ``repeats`` those of them that were not new.
+    ``sent`` counts packets to the group, ``repeats`` those of them that were not new, ``stalls`` the blocks that a
+    timer had to repeat, ``stalled`` the last of them, ``echoed`` those of them that were acknowledged
+    twice.
     """
 
     binding: Binding
-    opener: Endpoint
+    opener: Endpoint | None
     started: float
     trip: RoundTrip
     waiting: set[str] = field(default_factory=set)
@@ -33,9 +35,16 @@ class Pass:
     repeats: int = 0
     stalls: int = 0
     ignored: int = 0
+    stalled: int = 0
+    echoed: int = 0
 
     def __post_init__(self) -> None:
         self.blocks = self.binding.image.blocks(MTFTP_BLOCK_SIZE)
+
+    @property
+    def lost(self) -> int:
+        """How many blocks, or their acknowledgements, were lost: a timer that rang too early brings a second ACK."""
+        return max(0, self.stalls - self.echoed)
 
     def to_group(self, block: int, count: int = 1) -> SendRun:
         """Return new blocks for the group."""
@@ -68,18 +77,18 @@ class Pass:
         detail: tuple[tuple[str, str | int], ...] = (
             ("image", self.binding.image.name),
             ("group", str(self.binding.group)),
-            ("master", str(self.opener)),
+            ("master", self._master()),
             ("blocks", self.blocks),
-            ("known", len(self.waiting | {self.opener.address})),
+            ("known", len(self.waiting | ({self.opener.address} if self.opener is not None else set()))),
         )
-        return Report(ReportKind.PASS_STARTED, self.opener.address, None, detail)
+        return Report(ReportKind.PASS_STARTED, self._address(), None, detail)
 
     def report_end(self, kind: ReportKind, outcome: str, block: int, now: float) -> Report:
         """Return the record of the end, of which there is exactly one; ``block`` is the last one that was sent."""
         detail: tuple[tuple[str, str | int], ...] = (
             ("image", self.binding.image.name),
             ("group", str(self.binding.group)),
-            ("master", str(self.opener)),
+            ("master", self._master()),
             ("outcome", outcome),
             ("block", block),
             ("ideal", self.blocks),
@@ -89,7 +98,13 @@ class Pass:
             ("ignored", self.ignored),
             ("milliseconds", round((now - self.started) * 1000)),
         )
-        return Report(kind, self.opener.address, None, detail)
+        return Report(kind, self._address(), None, detail)
+
+    def _master(self) -> str:
+        return str(self.opener) if self.opener is not None else ""
+
+    def _address(self) -> str:
+        return self.opener.address if self.opener is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

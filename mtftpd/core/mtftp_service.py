@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mtftpd.core.budget import UNLIMITED, LinkBudget
+from mtftpd.core.clients import ClientKind
 from mtftpd.core.deadlines import Deadlines
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send, Service
 from mtftpd.core.filenames import normalise, shown
@@ -17,6 +18,7 @@ from mtftpd.core.groups import Binding, Groups, path_of
 from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
 from mtftpd.core.mtftp import Session
 from mtftpd.core.mtftp_pass import GroupStatistics
+from mtftpd.core.pass_rates import PassRates
 from mtftpd.core.settings import Settings
 from mtftpd.errors import Malformed
 from mtftpd.wire.datagram import Datagram, Endpoint
@@ -24,6 +26,9 @@ from mtftpd.wire.tftp import OCTET, Error, Opcode, OptionAck, Pairs, Request, bu
 
 MAX_SWAPPED = 1_024
 """Addresses whose swapped port was reported; then all may be reported again: 1,024 * ~100 bytes is 100 KiB."""
+
+_TICKETS = frozenset({ReportKind.DHCP_ACKED, ReportKind.BOOTP_ANSWERED, ReportKind.PXE_ANSWERED})
+"""Answers after which a ROM listens; an offer is not one of them, since it may take another."""
 
 MAX_BLKSIZE_DIGITS = 5
 """RFC 2348 ends at 65464: a longer number is not worth the time to read it."""
@@ -48,7 +53,7 @@ class _Counts:
 class MtftpService:
     """All groups.  ``offered(address)`` is the boot file that DHCP told the node at that address of, or None.
 
-    Passes without a master ask ``budget`` how fast they may go.
+    Passes without a master ask ``budget`` how fast they may go, and ``rates`` how fast ROMs are.
     """
 
     def __init__(
@@ -57,12 +62,14 @@ class MtftpService:
         groups: Groups,
         offered: Callable[[str], str | None],
         budget: LinkBudget = UNLIMITED,
+        rates: PassRates | None = None,
     ) -> None:
+        self.rates = rates or PassRates()
         self._settings = settings
         self._groups = groups
         self._offered = offered
         self._budget = budget
-        self._sessions = {binding.group: Session(binding, budget) for binding in groups.bindings}
+        self._sessions = {binding.group: self._session(binding) for binding in groups.bindings}
         self._retiring: list[Session] = []
         self._masters: dict[int, dict[Endpoint, Session]] = {Service.MTFTP: {}, Service.MTFTP_IPXE: {}}
         self._registered: dict[Session, tuple[int, Endpoint]] = {}
@@ -124,14 +131,27 @@ class MtftpService:
         """Return whether this address is master of a pass, or opened a group and was not served yet."""
         return any(session.is_wanted_by(address) for session in self._all())
 
-    def fetched_by_unicast(self, address: str, name: str) -> Effects:
+    def learn(self, effects: Effects, now: float) -> None:
+        """Take note of who was told of a group and who goes on to something else, from what other machines report."""
+        for effect in effects:
+            if isinstance(effect, Report):
+                detail = dict(effect.detail)
+                if effect.kind in _TICKETS:
+                    self._told(effect.address, str(detail.get("group", "")), str(detail.get("rom", "")), now)
+                elif effect.kind is ReportKind.TFTP_STARTED:
+                    self._gone(effect.address, str(detail["file"]), now)
+            sender = effect.sender if isinstance(effect, Report | Drop) else None
+            if sender is not None and sender.client == ClientKind.OTHER.value:
+                self._gone(sender.address, "", now)
+
+    def fetched_by_unicast(self, address: str, name: str, now: float) -> Effects:
         """Take note that a client has begun to fetch ``name`` (normalised) from port 69: perhaps it gave up here."""
         effects: Effects = ()
         for session in self._all():
             binding = session.binding
-            if name in binding.names and session.fell_back(address):
+            if name in binding.names and session.fell_back(address, now):
                 detail = (("image", binding.image.name), ("group", str(binding.group)))
-                effects += (Report(ReportKind.FALLBACK, address, None, detail),)
+                effects += (Report(ReportKind.FALLBACK, address, None, detail), *self._settle(session, now))
         return effects
 
     def reconfigure(self, settings: Settings, groups: Groups, now: float) -> Effects:
@@ -143,7 +163,7 @@ class MtftpService:
         self._sessions = {}
         effects: Effects = ()
         for binding in groups.bindings:
-            session = former.pop(binding.group, None) or Session(binding, self._budget)
+            session = former.pop(binding.group, None) or self._session(binding)
             session.rebind(binding, now)
             self._sessions[binding.group] = session
         self._retiring = [session for session in former.values() if not session.is_idle]
@@ -159,6 +179,21 @@ class MtftpService:
         """Return a snapshot."""
         groups = tuple(session.statistics() for session in self._all())
         return MtftpStatistics(groups, self._counts.probes, self._counts.swapped)
+
+    def _told(self, address: str, group: str, profile: str, now: float) -> None:
+        for session in self._sessions.values():
+            if address and str(session.binding.group) == group:
+                session.told(address, profile, now)
+
+    def _gone(self, address: str, asks_for: str, now: float) -> None:
+        """Take note that a node asks for another file than that of its group, or (with "") runs its system."""
+        for session in self._all():
+            if asks_for not in session.binding.names:
+                session.gone(address, now)
+                self._settle(session, now)
+
+    def _session(self, binding: Binding) -> Session:
+        return Session(binding, self._budget, rates=None if self._settings.faithful else self.rates)
 
     def _all(self) -> tuple[Session, ...]:
         return (*self._sessions.values(), *self._retiring)

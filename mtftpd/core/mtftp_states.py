@@ -18,6 +18,9 @@ Rules
      until every listener has given up (`QUIET` beyond T), so that block 1 is not lower than what they heard.
   9. A client that was master twice and never acknowledged what went to the group is met with silence for a while, so
      that it goes to port 69: multicast does not reach it, and figure 2-7 would let it open for ever.
+ 10. Without ``--faithful`` there is a second gear, in which the server is its own master (`mtftpd.core.gears`): the
+     same blocks in the same order to the group, DATA 1 by unicast to nobody.  Rules 1 and 3 hold: it is never taken
+     while a pass has a real master.
 
 Whoever listens is never counted as served: the server hears nothing of them (PXE 2.1 section 2.4.10.4).
 """
@@ -72,7 +75,10 @@ class Lockstep:
 
 @dataclass(slots=True, eq=False)
 class Paced:
-    """Nobody acknowledges; ``block`` is the newest that was sent.  At ``deserted_at`` the last known client is gone."""
+    """Nobody acknowledges; ``block`` is the newest that was sent, 0 before the first.
+
+    At ``deserted_at`` the last known client is gone.
+    """
 
     run: Pass
     block: int
@@ -98,6 +104,7 @@ class Event(Enum):
 
     OPEN = "open"
     GATHERED = "gathered"
+    PACED = "the server is master"
     ACKED = "acked"
     FINISHED = "finished"
     MASTER_LOST = "master lost"
@@ -109,7 +116,13 @@ class Event(Enum):
 
 TABLE: dict[type[State], dict[Event, type[State]]] = {
     Idle: {Event.OPEN: Gather, Event.CHANGED: Quiet},
-    Gather: {Event.GATHERED: First, Event.DESERTED: Idle, Event.CHANGED: Quiet, Event.ABORT: Idle},
+    Gather: {
+        Event.GATHERED: First,
+        Event.PACED: Paced,
+        Event.DESERTED: Idle,
+        Event.CHANGED: Quiet,
+        Event.ABORT: Idle,
+    },
     First: {
         Event.ACKED: Lockstep,
         Event.FINISHED: Gap,
@@ -125,7 +138,7 @@ TABLE: dict[type[State], dict[Event, type[State]]] = {
         Event.ABORT: Quiet,
     },
     Paced: {Event.FINISHED: Gap, Event.DESERTED: Quiet, Event.ABORT: Quiet},
-    Gap: {Event.OPEN: First, Event.EXPIRED: Idle, Event.CHANGED: Quiet},
+    Gap: {Event.OPEN: First, Event.PACED: Paced, Event.EXPIRED: Idle, Event.CHANGED: Quiet},
     Quiet: {Event.EXPIRED: Idle},
 }
 """Every transition there is; a missing key is a bug.  ACKED in `Lockstep` changes its data in place."""

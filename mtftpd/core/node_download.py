@@ -104,14 +104,18 @@ class DownloadWatch:
         detail = dict(report.detail)
         group = str(detail["group"])
         self._running.add(group)
-        master = self._visitor(report.address)
+        if report.address:
+            self._master_began(report.address, group, detail, packet, now)
+        for node in self._nodes.audience(group):
+            self._join(node, packet, now, late=False)
+
+    def _master_began(self, address: str, group: str, detail: dict[str, str | int], packet: str, now: float) -> None:
+        master = self._visitor(address)
         self._nodes.tell_group(master, group)
         if master.file not in self._paths:
             master.file = str(detail["image"])
         reason = f"DATA 1 of {detail['blocks']} sent to it, master of {group}"
         self.move(master, Evidence.PASS_BEGUN, reason, packet, now)
-        for node in self._nodes.audience(group):
-            self._join(node, packet, now, late=False)
 
     def _master_lost(self, report: Report, packet: str, now: float) -> None:
         detail = dict(report.detail)

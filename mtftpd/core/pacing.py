@@ -28,13 +28,16 @@ def interval_after(answer_time: float | None) -> float:
 
 
 class Pacer:
-    """Says how many blocks may leave: the first at ``start``, the others ``interval`` seconds apart."""
+    """Says how many blocks may leave: the first at ``start``, the others ``interval`` seconds apart.
+
+    No more than ``burst`` leave together.
+    """
 
     __slots__ = ("_burst", "_interval", "_next")
 
-    def __init__(self, interval: float, start: float) -> None:
+    def __init__(self, interval: float, start: float, burst: int = LARGEST_BURST) -> None:
         self._interval = interval
-        self._burst = min(max(int(TIMER_GRAIN / interval), 1), LARGEST_BURST)
+        self._burst = min(max(int(TIMER_GRAIN / interval), 1), burst)
         self._next = start
 
     @property

@@ -23,6 +23,7 @@ from mtftpd.core.images import Image
 from mtftpd.core.leases import Lease
 from mtftpd.core.mtftp_service import MtftpService, MtftpStatistics
 from mtftpd.core.node_watch import NodesStatistics, NodeWatch
+from mtftpd.core.pass_rates import PassRates
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.core.single_port import SinglePort
 from mtftpd.core.tftp_reports import TftpStatistics
@@ -50,6 +51,8 @@ class BootService:
 
     ``known`` maps SHA-256 digests to the groups that a former run gave them; ``leases`` are those of a former run and
     ``experience`` what it found out about nodes, their times on the clock of this one.
+
+    ``rates`` is what it learns of the speed of ROMs, to be kept for the next run too (`PassRates.snapshot`, `restore`).
     """
 
     def __init__(
@@ -70,7 +73,8 @@ class BootService:
         self.nics = self._dhcp.nics
         self._arp = self._dhcp.arp
         self.budget = LinkBudget(settings.bandwidth, settings.link.mtu)
-        self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered, self.budget)
+        self.rates = PassRates()
+        self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered, self.budget, self.rates)
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered, self.learning.actions)
         self._single_port = SinglePort(self._tftp.stays_on_69)
         self.nodes = NodeWatch(settings, catalogue, self.nics)
@@ -89,6 +93,7 @@ class BootService:
         effects = self._tftp.receive(datagram, now) if receiver is None else receiver(datagram, now)
         if effects and type(effects[-1]) is SendRun:  # the next block, which is no news
             return self._pass_on(effects, now) if self.budget.limited or self._single_port.is_used else effects
+        self._mtftp.learn(effects, now)
         effects = self._learn(datagram, effects, now)
         if datagram[0] in (Service.DHCP, Service.PXE):
             # Blocks that have waited must not leave with these: an ACK waits for its lease.
@@ -133,7 +138,7 @@ class BootService:
         for effect in effects:
             if isinstance(effect, Report) and effect.kind is ReportKind.TFTP_STARTED:
                 self._arp.asked(effect.address, now)
-                effects += self._mtftp.fetched_by_unicast(effect.address, str(dict(effect.detail)["file"]))
+                effects += self._mtftp.fetched_by_unicast(effect.address, str(dict(effect.detail)["file"]), now)
         return self._arp.take() + effects
 
     def _receive_open(self, datagram: Datagram, now: float) -> Effects:

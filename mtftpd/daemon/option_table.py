@@ -97,9 +97,9 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                "How long clients listen before they open, and between two opens (tags 4 and 5).", "2"),
         Option("ttl", values.time_to_live, "HOPS", "Time to live of multicast packets.", "1"),
         Option("faithful", yes_or_no, "",
-               "Send a block only after the master has acknowledged the one before it, as PXE 2.1 has it; this "
-               "version has no other way.",
-               "true", True),
+               "Send to a group only while a client acknowledges each block, as PXE 2.1 has it. Without it the server "
+               "also sends at a pace that it has learnt, where several clients want an image and packets get lost.",
+               "false", True),
     ),
     ADDRESSES: (
         Option("range", values.address_range, "FIRST-LAST", "Addresses to give out; needed with --mode dhcp."),

@@ -100,8 +100,6 @@ def warnings_for(config: Config, settings: Settings, catalogue: Catalogue, group
             continue
         yield f"image {image.name} gets no multicast group: {reason}"
     yield from _warnings_about_boot_files(settings, catalogue)
-    if not config.faithful:
-        yield f"{config.said('faithful')}: this version has no other way of sending and ignores it"
     if config.mode is not Mode.DHCP:
         for name in ("range", "router"):
             if config.origins[name].texts:

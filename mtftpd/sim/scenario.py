@@ -59,7 +59,8 @@ class Scenario:
     """One simulation; everything that it draws follows from ``seed``.
 
     ``roms`` are names of `mtftpd.rom.profiles.PROFILES` with weights; ``timeout`` is T4 = T5 in seconds;
-    ``rate`` is the budget of the server's link in bit/s on the wire, 0 for no limit.
+    ``rate`` is the budget of the server's link in bit/s on the wire, 0 for no limit; ``faithful`` leaves out the paced
+    gear.
     """
 
     nodes: int
@@ -71,6 +72,7 @@ class Scenario:
     timeout: int = 2
     limit: float = LIMIT
     rate: float = 0.0
+    faithful: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= MAX_NODES:

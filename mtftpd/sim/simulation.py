@@ -199,5 +199,6 @@ def _configuration(scenario: Scenario, content: Content) -> tuple[Settings, Cata
         addressing=Addressing(_FIRST, _LAST),
         multicast=Multicast(base=_GROUP, seconds=scenario.timeout),
         bandwidth=scenario.bandwidth,
+        faithful=scenario.faithful,
     )
     return settings, Catalogue((image,), {_NAME: image})

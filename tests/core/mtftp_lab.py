@@ -12,6 +12,7 @@ from mtftpd.core.images import Image
 from mtftpd.core.mtftp_pass import GroupStatistics
 from mtftpd.core.mtftp_service import MtftpService
 from mtftpd.core.node_settings import Boot
+from mtftpd.core.pass_rates import PassRate, PassRates
 from mtftpd.core.settings import Catalogue, Link, Multicast, Settings
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import Ack, Error, Packet, Request, build
@@ -34,6 +35,9 @@ SETTINGS = Settings(
     multicast=Multicast(IPv4Address(GROUP.address), seconds=int(T)),
 )
 
+PACED = replace(SETTINGS, faithful=False)
+"""With the second gear."""
+
 Sent = tuple[Endpoint, int, int]
 """Destination, first block and count of a `SendRun`."""
 
@@ -52,10 +56,11 @@ class Lab:
         *images: Image,
         settings: Settings = SETTINGS,
         offered: Callable[[str], str | None] = lambda _address: None,
+        rates: Iterable[PassRate] = (),
     ) -> None:
         self.settings = settings
         self.groups = Groups(settings, catalogue(*images))
-        self.service = MtftpService(settings, self.groups, offered)
+        self.service = MtftpService(settings, self.groups, offered, rates=PassRates(rates))
         self.now = 100.0
 
     def packet(self, source: Endpoint, data: Packet | bytes, socket: int = Service.MTFTP) -> Effects:
@@ -76,6 +81,11 @@ class Lab:
 
     def error(self, source: Endpoint, socket: int = Service.MTFTP) -> Effects:
         return self.packet(source, Error(0, "stop"), socket)
+
+    def tell(self, client: Endpoint, profile: str = "", kind: ReportKind = ReportKind.DHCP_ACKED) -> None:
+        """Let DHCP tell ``client`` of the group."""
+        detail = (("group", str(GROUP)), ("rom", profile))
+        self.service.learn((Report(kind, client.address, None, detail),), self.now)
 
     def wait(self, seconds: float) -> Effects:
         """Let time pass in one step."""

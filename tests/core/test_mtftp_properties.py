@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mtftpd.core.effects import Effects, Report, ReportKind, Send, SendRun, Service
+from mtftpd.core.pass_rates import PassRate
 from mtftpd.wire.datagram import Endpoint
-from tests.core.mtftp_lab import GROUP, Lab, T, image
+from tests.core.mtftp_lab import GROUP, PACED, Lab, T, image
 
 BLOCKS = 6
 CLIENTS = [Endpoint(f"10.0.0.{host}", port) for host in (11, 12, 13) for port in (1799, 40_000)]
@@ -83,8 +84,11 @@ class RandomClients(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.image = image(BLOCKS)
-        self.lab = Lab(self.image)
+        self.lab = self.make_lab()
         self.wire = Wire()
+
+    def make_lab(self) -> Lab:
+        return Lab(self.image)
 
     def observe(self, effects: Effects, now: float) -> None:
         runs = [each for each in effects if isinstance(each, SendRun)]
@@ -167,5 +171,25 @@ class RandomClients(RuleBasedStateMachine):
         assert (self.lab.service.next_deadline() is None) == (self.lab.state == "idle")
 
 
+class RandomClientsOfBothGears(RandomClients):
+    """The same with the second gear, for which DHCP tells who listens: no rule of the wire changes."""
+
+    def make_lab(self) -> Lab:
+        return Lab(self.image, settings=PACED, rates=[PassRate("", 0.001, loss=0.2)])
+
+    @rule(client=st.sampled_from(CLIENTS))
+    def told(self, client: Endpoint) -> None:
+        self.lab.tell(client)
+
+    @rule(client=st.sampled_from(CLIENTS), name=st.sampled_from(["kernel", "initrd"]))
+    def asks_port_69(self, client: Endpoint, name: str) -> None:
+        self.lab.service.learn(
+            (Report(ReportKind.TFTP_STARTED, client.address, None, (("file", name),)),), self.lab.now
+        )
+        self.lab.service.fetched_by_unicast(client.address, name, self.lab.now)
+
+
+TestRandomClientsOfBothGears = RandomClientsOfBothGears.TestCase
+TestRandomClientsOfBothGears.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
 TestRandomClients = RandomClients.TestCase
 TestRandomClients.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)

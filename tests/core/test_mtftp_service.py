@@ -317,7 +317,7 @@ class TestFallbacks:
     """OBS-01 counts who opened here and then went to port 69."""
 
     def fall_back(self, lab: Lab, client: Endpoint, name: str = "kernel") -> list[ReportKind]:
-        effects = lab.service.fetched_by_unicast(client.address, name)
+        effects = lab.service.fetched_by_unicast(client.address, name, lab.now)
         return [each.kind for each in effects if isinstance(each, Report)]
 
     def test_a_client_that_opened_in_vain_is_counted_once(self) -> None:

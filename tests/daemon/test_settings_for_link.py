@@ -81,7 +81,6 @@ def test_a_plain_configuration_has_no_warnings(make_config: MakeConfig) -> None:
         ({"image": "nbp=nbp"}, "no --group: images have no multicast group of their own"),
         ({"mode": "tftp", "range": "10.0.0.2-10.0.0.9"}, "--range 10.0.0.2-10.0.0.9 has no effect without --mode dhcp"),
         ({"router": "10.0.0.9"}, "--router 10.0.0.9 has no effect without --mode dhcp"),
-        ({"faithful": "false"}, "--faithful false: this version has no other way of sending"),
         ({}, "no --boot-file and not exactly one --image"),
         ({"boot_file": "mtftp://10.0.0.1:1759/x"}, "x is no --image, so iPXE falls back to unicast TFTP"),
         ({"boot_file": "mtftp://10.0.0.2:1759/nbp"}, "the host is not 10.0.0.1, the address of this server"),

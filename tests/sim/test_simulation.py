@@ -106,7 +106,7 @@ def test_who_is_not_done_in_time_is_lost() -> None:
 
 def test_progress_is_told_now_and_then() -> None:
     told = []
-    simulation = Simulation(scene(50, 400_000, quality=Quality(loss=0.05)))
+    simulation = Simulation(scene(50, 1_000_000, quality=Quality(loss=0.05)))
     simulation.run(lambda: told.append(simulation.over))
     assert told
     assert told == sorted(told)

@@ -7,7 +7,6 @@ that of ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final
@@ -15,7 +14,6 @@ from typing import Final
 from mtftpd.core import option_codes as code
 from mtftpd.core.leases import MAX_LEASES, ClientKey, Fixed, Lease, LeaseTable, Pool
 from mtftpd.core.networks import NetworkMap
-from mtftpd.core.node_settings import NodeEntry
 from mtftpd.core.settings import Mode, Settings
 from mtftpd.errors import BadConfig
 from mtftpd.wire import relay
@@ -166,13 +164,9 @@ def _fixed(settings: Settings, pools: dict[IPv4Network, Pool | None]) -> dict[IP
             here = by_network.find(entry.address)
             if here is None:
                 raise BadConfig(f"node {entry.name}: {entry.address} is in no network that is served; add a [[subnet]]")
-            here[entry.address] = frozenset(_keys(entry))
+            owner = entry.owner
+            here[entry.address] = frozenset(() if owner is None else (ClientKey(owner.htype, owner.octets),))
     return dict(fixed)
-
-
-def _keys(entry: NodeEntry) -> Iterator[ClientKey]:
-    for hardware in entry.hardware[:1]:
-        yield ClientKey(hardware.htype, hardware.octets)
 
 
 def _limits(pools: dict[IPv4Network, Pool | None]) -> dict[IPv4Network, int]:

@@ -215,7 +215,8 @@ class AddressServer:
 
     def _audible(self, call: Call, way: Route) -> Route:
         """Return ``way``, or a broadcast to a client that has not heard what was sent to it alone."""
-        is_deaf = call.client.settings.does(ServerAction.FORCE_BROADCAST) and self._deaf.is_deaf(call.client.key)
+        settings, action = call.client.settings, ServerAction.FORCE_BROADCAST
+        is_deaf = action in settings.demanded or (settings.does(action) and self._deaf.is_deaf(call.client.key))
         return route_to_all(call.request, self._settings.ports) if is_deaf and way.delivery is Delivery.UNICAST else way
 
     def _is_served(self, call: Call) -> bool:

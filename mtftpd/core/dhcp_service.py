@@ -29,6 +29,7 @@ from mtftpd.core.pxe_discovery import PxeServer, boot_item
 from mtftpd.core.replies import Replies
 from mtftpd.core.settings import Catalogue, Mode, Settings
 from mtftpd.core.unheeded import Unheeded
+from mtftpd.core.whereabouts import Identity, Whereabouts
 from mtftpd.errors import Malformed
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp
@@ -84,6 +85,7 @@ class DhcpService:
         self.nics = Nics(settings.inventory)
         self._nic_policy = NicPolicy(settings, self.nics, self._fallback.is_sending)
         self._files = OfferedFiles()
+        self._whereabouts = Whereabouts()
         self._servers = self._configure(settings, catalogue, groups, leases)
         self._received = 0
         self._reports: Counter[ReportKind] = Counter()
@@ -126,6 +128,13 @@ class DhcpService:
     def offered(self, address: str) -> str | None:
         """Return the TFTP name of the boot file that the node at ``address`` was offered."""
         return self._files.at(address)
+
+    def left_out_at(self, address: str) -> frozenset[ServerAction]:
+        """Return the work-arounds that are left out for the node at ``address``."""
+        settings, who = self._servers.settings, self._whereabouts.at(address)
+        if who is None:
+            return settings.without
+        return settings.node(who.hardware, who.uuid, settings.subnet_of(IPv4Address(address))).without
 
     def leases(self) -> tuple[Lease, ...]:
         """Return copies of all lease records, to be kept for the next run."""
@@ -192,11 +201,12 @@ class DhcpService:
         elif request.message_type == MessageType.REQUEST:
             signs = self._unheeded.requested(client, now)
         call = Call(datagram, request, self._restrained(client, now), now)
-        if servers.settings.does(ServerAction.ONE_NIC):
+        if client.settings.does(ServerAction.ONE_NIC):
             effects = self._nic_policy.answer(call, self._answer, servers.book)
         else:
             effects = self._answer(call)
         self._told(call, effects)
+        self._locate(call, effects)
         if request.message_type == MessageType.DISCOVER:
             effects = self._unheeded.offered(client, effects, now)
         return effects + signs
@@ -205,8 +215,7 @@ class DhcpService:
         """Return what is in force for the sender of ``request``, which is on our link or behind a relay agent."""
         settings = self._servers.settings
         subnets = map(settings.subnet_of, links_of(request, settings.link.address))
-        uuid = request.options.get(code.MACHINE_IDENTIFIER, b"")[1:]
-        return settings.node(request.hardware, uuid, next(filter(None, subnets), None))
+        return settings.node(request.hardware, _uuid(request), next(filter(None, subnets), None))
 
     def _answer(self, call: Call) -> Effects:
         servers, request, client = self._servers, call.request, call.client
@@ -252,6 +261,18 @@ class DhcpService:
         addresses += [each.address for each in effects if isinstance(each, Report) and each.address]
         for address in addresses:
             self._learning.met(address, client.firmware, client.actions)
+
+    def _locate(self, call: Call, effects: Effects) -> None:
+        """Remember who has which address: from us, or on its way to it from another server."""
+        addresses = [each.address for each in effects if isinstance(each, Report) and each.hardware is not None]
+        if call.request.message_type == MessageType.REQUEST:
+            addresses.append(call.sender.address)
+        for address in filter(None, addresses):
+            self._whereabouts.tell(address, Identity(call.client.hardware, _uuid(call.request)))
+
+
+def _uuid(request: DhcpMessage) -> bytes:
+    return request.options.get(code.MACHINE_IDENTIFIER, b"")[1:17]
 
 
 def _saves(changed: list[Lease]) -> Effects:

@@ -103,7 +103,7 @@ class Scope:
     """What one section says; an empty value is not said there.
 
     ``rom`` is the id of a profile of `mtftpd.quirks.profiles`, ``without`` are work-arounds that are left out, and
-    ``having`` those that are in force again.
+    ``having`` those that are in force again, and without being asked for.
     """
 
     boot_file: str = ""
@@ -149,12 +149,14 @@ class NodeEntry:
     group: Scope = NOTHING_SAID
     own: Scope = NOTHING_SAID
 
-    def address_of(self, hardware: HardwareAddress) -> IPv4Address | None:
-        """Return the address of this interface: of several the one that boots has it, or the first.
+    @property
+    def owner(self) -> HardwareAddress | None:
+        """The interface that has ``address``: the one that boots, or the first; the UUID alone tells none."""
+        return self.bootable or next(iter(self.hardware), None)
 
-        The UUID alone tells none from another.
-        """
-        return self.address if hardware == (self.bootable or next(iter(self.hardware), hardware)) else None
+    def address_of(self, hardware: HardwareAddress) -> IPv4Address | None:
+        """Return the address of this interface, None when it has none of its own."""
+        return self.address if self.owner in (None, hardware) else None
 
 
 ANYBODY: Final = NodeEntry()
@@ -172,13 +174,17 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """What is in force for one client: `Settings.node` finds it.  ``entry`` is `ANYBODY` for who has no section."""
+    """What is in force for one client: `Settings.node` finds it.  ``entry`` is `ANYBODY` for who has no section.
+
+    ``demanded`` are work-arounds that others get only when they have shown that they need them.
+    """
 
     entry: NodeEntry = ANYBODY
     boot: Boot = Boot()
     terms: Terms = Terms()
     rom: str = ""
     without: frozenset[ServerAction] = frozenset()
+    demanded: frozenset[ServerAction] = frozenset()
     multicast: bool = True
 
     def does(self, action: ServerAction) -> bool:
@@ -195,6 +201,7 @@ class NodeSettings:
             self.terms.within(scope),
             scope.rom or self.rom,
             (self.without - scope.having) | scope.without,
+            (self.demanded - scope.without) | scope.having,
             self.multicast if scope.multicast is None else scope.multicast,
         )
 

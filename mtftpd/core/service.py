@@ -75,7 +75,7 @@ class BootService:
         self.budget = LinkBudget(settings.bandwidth, settings.link.mtu)
         self.rates = PassRates()
         self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered, self.budget, self.rates)
-        self._tftp = TftpService(settings, catalogue, self._dhcp.offered, self.learning.actions)
+        self._tftp = TftpService(settings, catalogue, self._dhcp.offered, self.learning.actions, self._dhcp.left_out_at)
         self._single_port = SinglePort(self._tftp.stays_on_69)
         self.nodes = NodeWatch(settings, catalogue, self.nics)
         self._receivers: dict[int, Callable[[Datagram, float], Effects]] = {

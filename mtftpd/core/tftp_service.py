@@ -59,7 +59,8 @@ _NO_ACTIONS: frozenset[ServerAction] = frozenset()
 class TftpService:
     """The TFTP server.
 
-    ``offered`` tells which boot file DHCP offered to an address, ``learnt`` what is done about whoever has it.
+    ``offered`` tells which boot file DHCP offered to an address, ``learnt`` what is done about whoever has it, and
+    ``left_out`` what is not.
     """
 
     def __init__(
@@ -68,10 +69,12 @@ class TftpService:
         catalogue: Catalogue,
         offered: Callable[[str], str | None],
         learnt: Callable[[str], frozenset[ServerAction]] = lambda _address: _NO_ACTIONS,
+        left_out: Callable[[str], frozenset[ServerAction]] | None = None,
     ) -> None:
         self._configure(settings, catalogue)
         self._offered = offered
         self._learnt = learnt
+        self._left_out = left_out or (lambda _address: self._settings.without)
         self._register = Register()
         self._transfers = self._register.transfers
         self._deadlines: Deadlines[int] = Deadlines()
@@ -187,7 +190,7 @@ class TftpService:
         if packet.opcode != Opcode.RRQ:
             return self._refuse(source, packet.filename, ErrorCode.ACCESS_VIOLATION, "this server is read-only", now)
         # An image has no lines to translate: netascii is octet (quirk Q101).
-        modes = {OCTET, NETASCII} if self._settings.does(ServerAction.NETASCII_IS_OCTET) else {OCTET}
+        modes = {OCTET, NETASCII} if self._may(ServerAction.NETASCII_IS_OCTET, source.address) else {OCTET}
         if packet.mode not in modes:
             return self._refuse(source, packet.filename, ErrorCode.ILLEGAL_OPERATION, "only octet mode is served", now)
         return self._on_read_request(packet, source, hash(datagram.data), now)
@@ -202,7 +205,7 @@ class TftpService:
 
     def _on_read_request(self, request: Request, peer: Endpoint, fingerprint: int, now: float) -> Effects:
         before = self._register.of_peer(peer)
-        dedupes = self._settings.does(ServerAction.DEDUPE_RRQ)
+        dedupes = self._may(ServerAction.DEDUPE_RRQ, peer.address)
         if dedupes and before is not None and before.fingerprint == fingerprint and before.state is not State.LINGER:
             answer = self._answer_again(before, now)
             if answer is not None:
@@ -211,9 +214,9 @@ class TftpService:
                 # It lives on: an OACK that is only late may still be accepted, and goes with that transfer alone.
                 return self._open_plain(before, now)
         ended = self._retire(before, now) if dedupes else ()
-        reads = normalise if self._settings.does(ServerAction.FIX_NAME) else taken_literally
+        reads = normalise if self._may(ServerAction.FIX_NAME, peer.address) else taken_literally
         name = reads(request.filename)
-        if name == "" and self._settings.does(ServerAction.EMPTY_NAME_TO_OFFERED):
+        if name == "" and self._may(ServerAction.EMPTY_NAME_TO_OFFERED, peer.address):
             name = self._offered_name(peer.address)
             if not name:
                 text = "no file name, and none was offered"
@@ -242,7 +245,7 @@ class TftpService:
         """Answer a repeated request from the transfer that it has, or None if that one is not meant."""
         if transfer.half_open:
             sign = self._habits.asked_in_vain(transfer, now)
-            if sign is not None and self._settings.does(ACTIONS[sign]):
+            if sign is not None and self._may(ACTIONS[sign], transfer.peer.address):
                 self._habits.suspect(transfer.peer.address, sign)
                 return None
             self._register.asked_again(transfer)
@@ -287,15 +290,19 @@ class TftpService:
     def _does(self, action: ServerAction, address: str, now: float) -> bool:
         """Return whether ``action`` is done for ``address``: it is not left out, and what it showed asks for it."""
         asked = any(ACTIONS[sign] is action for sign in self._habits.of(address, now))
-        return self._settings.does(action) and (asked or action in self._learnt(address))
+        return self._may(action, address) and (asked or action in self._learnt(address))
+
+    def _may(self, action: ServerAction, address: str) -> bool:
+        return action not in self._left_out(address)
 
     def _limits(self, address: str, now: float) -> Limits:
         settings = self._settings
-        fitting = largest_block(settings.link.mtu) if settings.does(ServerAction.CLAMP_BLKSIZE) else MAX_BLOCK_SIZE
+        clamps = self._may(ServerAction.CLAMP_BLKSIZE, address)
+        fitting = largest_block(settings.link.mtu) if clamps else MAX_BLOCK_SIZE
         if self._does(ServerAction.SMALL_BLOCKS, address, now):
             fitting = DEFAULT_BLOCK_SIZE
         window = 1 if self._does(ServerAction.WINDOW_1, address, now) else MAX_WINDOW
-        return Limits(fitting, window, settings.rollover, settings.without)
+        return Limits(fitting, window, settings.rollover, self._left_out(address))
 
     def _open(self, asked: Asked, image: Image, now: float) -> Effects:
         address = asked.peer.address
@@ -307,7 +314,7 @@ class TftpService:
         asked = Asked(before.peer, before.name, (), before.fingerprint)
         self._register.borrow_again(before.image)
         room = self._evict(asked.peer.address, now)
-        granted = Granted(rollover=self._settings.rollover, without=self._settings.without)
+        granted = Granted(rollover=self._settings.rollover, without=self._left_out(asked.peer.address))
         return room + self._begin(asked, before.image, granted, now)
 
     def _begin(self, asked: Asked, image: Image, granted: Granted, now: float) -> Effects:
@@ -342,7 +349,7 @@ class TftpService:
         if isinstance(packet, Error):
             transfer.abort(packet, now)
             ended = self._ended(transfer, now)
-            if self._settings.does(ServerAction.NO_ERROR_REPLY):
+            if self._may(ServerAction.NO_ERROR_REPLY, transfer.peer.address):
                 return ended
             return (Send(transfer.socket, transfer.peer, build(Error(ErrorCode.NOT_DEFINED, "aborted"))), *ended)
         return (Drop(DropReason.UNEXPECTED, transfer.peer, type(packet).__name__),)

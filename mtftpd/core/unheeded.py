@@ -73,7 +73,7 @@ class Unheeded:
         name = client.rom.profile.id
         if name not in self._by_profile:
             self._by_profile[name] = actions_of(name)
-        actions = self._by_profile[name] | self._learning.of(client.firmware).actions
+        actions = self._by_profile[name] | self._learning.of(client.firmware).actions | client.settings.demanded
         tried = self._tried(client)
         if tried is not None:
             actions |= {ACTIONS[tried]}

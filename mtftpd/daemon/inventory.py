@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from mtftpd.core.networks import NetworkMap
-from mtftpd.core.node_settings import NOTHING_SAID, Inventory, NodeEntry, Scope, Subnet
+from mtftpd.core.node_settings import NOTHING_SAID, Inventory, NodeEntry, OtherNics, Scope, Subnet
 from mtftpd.core.settings import Link
 from mtftpd.daemon.node_values import suggestion, uuid_text
 from mtftpd.daemon.problems import Problem
@@ -61,6 +61,8 @@ def _entry(section: Section, groups: dict[str | None, Scope]) -> NodeEntry:
         name=str(section).partition(" ")[2],
         hardware=said.get("hardware", ()),
         uuid=said.get("uuid", b""),
+        bootable=said.get("bootable"),
+        other_nics=said.get("other-nics", OtherNics.HOLD),
         address=said.get("address"),
         host_name=said.get("host-name", ""),
         group=groups.get(said["group"], NOTHING_SAID) if "group" in said else NOTHING_SAID,
@@ -75,8 +77,8 @@ def problems_between(sections: Sections) -> Iterator[Problem]:
             yield from _twice(sections, kind, key)
     yield from _groups(sections)
     for section in sections["node"]:
-        yield from _on_and_off(sections, section)
-    for section in (*sections["subnet"], *sections["group"]):
+        yield from _interfaces(sections, section)
+    for section in (*sections["subnet"], *sections["group"], *sections["node"]):
         yield from _on_and_off(sections, section)
     yield from _subnets(sections)
 
@@ -140,6 +142,17 @@ def _groups(sections: Sections) -> Iterator[Problem]:
         if wanted is not None and wanted not in names:
             near = suggestion(wanted, (name for name in names if name))
             yield sections.problem(section, "group", f"there is no group {wanted}{near or '; add a [[group]]'}")
+
+
+def _interfaces(sections: Sections, section: Section) -> Iterator[Problem]:
+    said = section.values
+    bootable, nics = said.get("bootable"), said.get("hardware", ())
+    if bootable is not None and bootable not in nics:
+        yield sections.problem(section, "bootable", f"{bootable} is not in hardware; name one of the interfaces there")
+    if said.get("other-nics") is OtherNics.SILENT and bootable is None:
+        yield sections.problem(
+            section, "other-nics", "silence needs bootable: no interface is to be left out by mistake"
+        )
 
 
 def _on_and_off(sections: Sections, section: Section) -> Iterator[Problem]:

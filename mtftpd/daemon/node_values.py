@@ -7,7 +7,7 @@ import re
 import uuid as uuids
 from collections.abc import Iterable
 
-from mtftpd.core.node_settings import GROUP_ACTIONS
+from mtftpd.core.node_settings import GROUP_ACTIONS, OtherNics
 from mtftpd.quirks.profiles import PROFILES
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import HardwareAddress
@@ -92,6 +92,14 @@ def work_around_of_one(text: str) -> ServerAction:
             "is the same for all nodes, which share what is sent to a group; move it to the top of the file"
         )
     return action
+
+
+def other_nics(text: str) -> OtherNics:
+    """Read what becomes of the interfaces of a node that do not boot."""
+    try:
+        return OtherNics(text)
+    except ValueError:
+        raise ValueError("is neither silent nor hold; give one of the two") from None
 
 
 def suggestion(text: str, known: Iterable[str]) -> str:

@@ -92,6 +92,8 @@ KEYS: Final[dict[str, dict[str, Reader]]] = {
         "name": _one(node_values.name),
         "hardware": _some(node_values.hardware),
         "uuid": _one(node_values.uuid),
+        "bootable": _one(node_values.hardware),
+        "other-nics": _one(node_values.other_nics),
         "group": _one(node_values.name),
         "address": _one(values.address),
         "host-name": _one(node_values.host_name),

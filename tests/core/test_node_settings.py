@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core import boot_plan
-from mtftpd.core.effects import DropReason
+from mtftpd.core import boot_plan, whereabouts
+from mtftpd.core.effects import DropReason, OpenTransfer, Report, ReportKind, Send, SendRun, Service, StuffArp
 from mtftpd.core.fallback import Trigger
 from mtftpd.core.node_settings import (
     ANYBODY,
@@ -27,11 +27,29 @@ from mtftpd.core.node_settings import (
     Subnet,
     Terms,
 )
-from mtftpd.core.settings import Addressing, Settings
+from mtftpd.core.service import BootService
+from mtftpd.core.settings import Addressing, Mode, Settings
+from mtftpd.core.whereabouts import Identity, Whereabouts
 from mtftpd.errors import BadConfig
 from mtftpd.quirks.vocabulary import ServerAction
-from mtftpd.wire.datagram import HardwareAddress
-from tests.core.dhcp_lab import BIOS_ROM, DHCP, FAR, LINK, MAC, OVMF, TWO_IMAGES, UUID, Lab, reason
+from mtftpd.wire import bootp
+from mtftpd.wire.bootp import MessageType
+from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
+from tests.core.dhcp_lab import (
+    BIOS_ROM,
+    DHCP,
+    FAR,
+    LINK,
+    MAC,
+    NOBODY,
+    ONE_IMAGE,
+    OVMF,
+    SERVER,
+    TWO_IMAGES,
+    UUID,
+    Lab,
+    reason,
+)
 
 HARDWARE = HardwareAddress(1, MAC)
 OTHER = HardwareAddress(1, bytes(5) + b"\2")
@@ -79,6 +97,8 @@ def test_work_arounds_are_switched_off_and_on_again() -> None:
     everybody = NodeSettings(without=frozenset({ServerAction.ECHO_60}))
     inner = everybody.within(Scope(without=frozenset({ServerAction.ECHO_97}), having=frozenset({ServerAction.ECHO_60})))
     assert inner.does(ServerAction.ECHO_60)
+    assert inner.demanded == frozenset({ServerAction.ECHO_60})
+    assert inner.within(Scope(without=frozenset({ServerAction.ECHO_60}))).demanded == frozenset()
     assert not inner.does(ServerAction.ECHO_97)
     assert everybody.within(NOTHING_SAID) is everybody
 
@@ -211,3 +231,62 @@ def test_more_boots_than_are_kept_ready_are_read_again(monkeypatch: pytest.Monke
         for entry in entries:
             node = lab.node(mac=entry.hardware[0].octets)
             assert node.discover()[67] == entry.own.boot_file.encode()
+
+
+# What a node fetches
+
+
+def test_a_work_around_that_a_node_fetches_its_files_without() -> None:
+    settings = with_scope(without=frozenset({ServerAction.FIX_NAME}))
+    lab = Lab(settings)
+    service = BootService(settings, ONE_IMAGE)
+    addresses = []
+    for mac in (MAC, OTHER.octets):
+        message = bootp.build(lab.node(mac=mac).message(MessageType.DISCOVER), max_size=9000)
+        effects = service.receive(Datagram(Service.DHCP, NOBODY, Endpoint("255.255.255.255", 67), message), 1.0)
+        (report,) = [each for each in effects if isinstance(each, Report) and each.kind is ReportKind.DHCP_OFFERED]
+        addresses.append(report.address)
+    kinds = []
+    for address in (*addresses, "10.0.0.200"):
+        request = Datagram(Service.TFTP, Endpoint(address, 2070), Endpoint(str(SERVER), 69), b"\0\1/nbp\0octet\0")
+        kinds.append(next(type(each) for each in service.receive(request, 2.0) if not isinstance(each, StuffArp)))
+    assert kinds == [Send, OpenTransfer, OpenTransfer]
+
+
+def test_work_arounds_that_others_get_only_when_they_need_them() -> None:
+    lab = Lab(with_scope(having=frozenset({ServerAction.OMIT_43, ServerAction.FORCE_BROADCAST})))
+    demanded, usual = lab.node().discover(), lab.node(mac=OTHER.octets).discover()
+    assert (demanded[43], usual[43] is None) == (None, False)
+    assert demanded.send.destination.address == "255.255.255.255"
+    assert usual.send.destination.address == str(usual.message.yiaddr)
+    settings = with_scope(having=frozenset({ServerAction.REFUSE_OPTIONS}))
+    service = BootService(settings, ONE_IMAGE)
+    replies = []
+    for mac in (MAC, OTHER.octets):
+        message = bootp.build(lab.node(mac=mac).message(MessageType.DISCOVER), max_size=9000)
+        effects = service.receive(Datagram(Service.DHCP, NOBODY, Endpoint("255.255.255.255", 67), message), 1.0)
+        (address,) = {each.address for each in effects if isinstance(each, Report) and each.address}
+        request = b"\0\1nbp\0octet\0tsize\x000\0"
+        datagram = Datagram(Service.TFTP, Endpoint(address, 2070), Endpoint(str(SERVER), 69), request)
+        replies.append([type(each) for each in service.receive(datagram, 2.0) if isinstance(each, (Send, SendRun))])
+    assert replies == [[SendRun], [Send]], "DATA 1 at once, and an OACK"
+
+
+def test_a_proxy_learns_from_the_request_who_has_which_address() -> None:
+    lab = Lab(replace(with_scope(without=frozenset({ServerAction.WINDOW_1})), mode=Mode.PROXY))
+    lab.node().effects(MessageType.REQUEST, {50: LINK.network[77].packed, 54: LINK.network[2].packed})
+    assert lab.service.left_out_at(str(LINK.network[77])) == frozenset({ServerAction.WINDOW_1})
+    assert lab.service.left_out_at(str(LINK.network[78])) == frozenset()
+
+
+def test_who_is_at_an_address_is_bounded_and_keeps_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whereabouts, "MAX_KNOWN", 2)
+    known = Whereabouts()
+    known.tell("a", Identity(HARDWARE, b"u"))
+    known.tell("a", Identity(HARDWARE))
+    assert known.at("a") == Identity(HARDWARE, b"u")
+    known.tell("a", Identity(OTHER))
+    assert known.at("a") == Identity(OTHER)
+    known.tell("b", Identity(OTHER))
+    known.tell("c", Identity(OTHER))
+    assert known.at("a") is None

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtftpd.core.groups import UNICAST_ONLY, Groups
-from mtftpd.core.node_settings import Menu, MenuItem, NodeSettings
+from mtftpd.core.node_settings import Menu, MenuItem, NodeSettings, OtherNics
 from mtftpd.core.settings import Link, Settings
 from mtftpd.daemon import sections as module
 from mtftpd.daemon.assembly import assemble
@@ -56,6 +56,8 @@ multicast = false
 name = "n1"
 hardware = ["52:54:00:00:00:01", "52-54-00-00-00-02"]
 group = "gpu"
+bootable = "52:54:00:00:00:02"
+other-nics = "silent"
 address = "10.0.0.7"
 host-name = "n1"
 rom = "becker-worst"
@@ -100,6 +102,8 @@ def test_what_is_in_force_for_each_node(tmp_path: Path, root: Path) -> None:
     one = found(settings, 1)
     assert (one.entry.name, one.entry.address, one.entry.host_name) == ("n1", IPv4Address("10.0.0.7"), "n1")
     assert found(settings, 2).entry is one.entry
+    assert one.entry.bootable == one.entry.owner == one.entry.hardware[1]
+    assert one.entry.other_nics is OtherNics.SILENT
     assert (one.rom, one.multicast) == ("becker-worst", True)
     assert one.boot.by_architecture == ((7, "gpu.efi"), (9, "gpu.efi"))
     assert (one.terms.router, one.terms.lease_seconds) == (IPv4Address("10.0.0.254"), 3600)
@@ -175,6 +179,9 @@ OF_NODES = [
     ("adress = '10.0.0.9'", "adress: unknown key; did you mean address?"),
     ("boot_file = 'x'", "boot_file: unknown key; did you mean boot-file?"),
     ("group = 'gup'", "group: there is no group gup; add a [[group]]"),
+    ("bootable = '52:54:00:00:00:02'", "bootable: 52:54:00:00:00:02 is not in hardware; name one of the interfaces"),
+    ("other-nics = 'quiet'", "other-nics: quiet is neither silent nor hold"),
+    ("other-nics = 'silent'", "other-nics: silence needs bootable: no interface is to be left out by mistake"),
     ("host-name = 'a.b'", "host-name: a.b is not a host name"),
     ("uuid = 'x'", "uuid: x is not a UUID"),
     (f"uuid = '{NOT_UUID}'", f"uuid: {NOT_UUID} is what machines without a UUID say"),
@@ -249,7 +256,7 @@ def test_each_mistake_is_named_with_file_line_and_advice(tmp_path: Path, root: P
 def test_all_mistakes_are_told_at_once(tmp_path: Path, root: Path) -> None:
     text = FULL.replace("with =", "wiht =").replace("10.1.0.0/16", "10.1.0.0/8").replace("node.0", "other")
     text = text.replace('name = "n1"', 'name = ""').replace('rom = "', 'rom = "x')
-    assert [line.split(":")[1] for line in problems(tmp_path, root, text)] == ["15", "23", "27", "31", "32"]
+    assert [line.split(":")[1] for line in problems(tmp_path, root, text)] == ["15", "23", "27", "33", "34"]
 
 
 def test_the_number_of_subnets_is_limited(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

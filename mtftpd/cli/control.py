@@ -67,5 +67,5 @@ def progress(view: dict[str, Any]) -> str:
     """Write how far a node has got; a bound is what its group has been sent, not what it has."""
     if not view["blocks"]:
         return ""
-    word = {"bound": "<=", "sent": "sent "}.get(view["kind"], "")
+    word = {"bound": "<=", "sent": "sent ", "queued": "#"}.get(view["kind"], "")
     return f"{word}{view['block']}/{view['blocks']}"

@@ -24,7 +24,8 @@ Examples:
 _NOTES = """\b
 A state with an asterisk is inferred: no packet of the node says so. "done?" is a node that has listened to a whole
 pass, or whose last ACK is missing, and asks for nothing more; "done" has acknowledged everything, or what came
-afterwards shows that it has everything. "<=" is what was sent to the group of a listener, not what it has."""
+afterwards shows that it has everything. "<=" is what was sent to the group of a listener, not what it has. "#2/5" is
+the second of five nodes whose first packet waits for room on the link, for 3 seconds at most."""
 
 INTERVAL = 1.0
 """Seconds between two looks."""
@@ -85,11 +86,22 @@ def _render(picture: dict[str, Any], height: int | None) -> Group:
     )
     alarms = [Text(f"alarm: {each['text']} ({each['count']} x, {age(each['age'])} ago)", "red")
               for each in picture["nodes"]["alarms"]]  # fmt: skip
-    parts: list[RenderableType] = [Text(head, "bold"), Text(second), *alarms[-5:], Text()]
+    parts: list[RenderableType] = [Text(head, "bold"), Text(second), Text(_link(picture["budget"]))]
+    parts += [*alarms[-5:], Text()]
     parts += [_sessions(picture["mtftp"]["groups"]), Text()]
     room = None if height is None else max(1, height - len(parts) - len(picture["mtftp"]["groups"]) - 3)
     parts.append(_hosts(picture["hosts"], room))
     return Group(*parts)
+
+
+def _link(budget: dict[str, Any]) -> str:
+    """Return one line about the use of the link."""
+    if not budget["rate"]:
+        return "link: no limit"
+    text = f"link: {budget['sending'] / 1e6:.1f} of {budget['rate'] / 1e6:g} Mbit/s ({budget['link']})"
+    if budget["waiting"]:
+        text += f", {budget['waiting'] / 1e3:.0f} kB wait"
+    return f"{text}, {len(budget['queue'])} nodes wait for their first packet" if budget["queue"] else text
 
 
 def _sessions(groups: list[dict[str, Any]]) -> RenderableType:

@@ -204,6 +204,7 @@ class ReportKind(Enum):
     HOLD_OVER = "hold-over"
     BOOTP_ANSWERED = "bootp-answered"
     PXE_ANSWERED = "pxe-answered"
+    TFTP_QUEUED = "tftp-queued"
     TFTP_STARTED = "tftp-started"
     TFTP_DONE = "tftp-done"
     TFTP_FAILED = "tftp-failed"

@@ -38,6 +38,7 @@ class DownloadWatch:
             ReportKind.MASTER_LOST: self._master_lost,
             ReportKind.PASS_ENDED: self._pass_ended,
             ReportKind.PASS_ABORTED: self._pass_ended,
+            ReportKind.TFTP_QUEUED: self._transfer_held,
             ReportKind.TFTP_STARTED: self._transfer_started,
             ReportKind.TFTP_DONE: self._transfer_done,
             ReportKind.TFTP_FAILED: self._transfer_failed,
@@ -152,7 +153,19 @@ class DownloadWatch:
 
     # Transfers
 
+    def _transfer_held(self, report: Report, packet: str, now: float) -> None:
+        detail = dict(report.detail)
+        node = self._asks(report, packet, now)
+        reason = f"asks port 69 for {node.file}, number {detail['position']} of {detail['waiting']} that wait"
+        self.move(node, Evidence.HELD, reason, packet, now)
+
     def _transfer_started(self, report: Report, packet: str, now: float) -> None:
+        node = self._asks(report, packet, now)
+        node.transfers += 1
+        self.move(node, Evidence.TRANSFER, f"asks port 69 for {node.file}", packet, now)
+
+    def _asks(self, report: Report, packet: str, now: float) -> Node:
+        """Take note of what a request on port 69 says of what came before it; returns who asks."""
         node = self._visitor(report.address)
         file = str(dict(report.detail)["file"])
         is_same = self._is_same(file, node.file)
@@ -166,10 +179,9 @@ class DownloadWatch:
             reason = f"asks port 69 for {file} in state {node.state.value}, not {node.group}"
             if self.move(node, Evidence.TURNED_TO_UNICAST, reason, packet, now):
                 node.fallback = reason
-        node.transfers += 1
         node.file = file
         node.error = ""
-        self.move(node, Evidence.TRANSFER, f"asks port 69 for {file}", packet, now)
+        return node
 
     def _transfer_done(self, report: Report, packet: str, now: float) -> None:
         detail = dict(report.detail)

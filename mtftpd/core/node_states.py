@@ -35,6 +35,7 @@ class NodeState(Enum):
     PASSIVE = "mcast-passive"
     MAYBE_DONE = "done?"
     FALLBACK = "fallback"
+    QUEUED = "queued"
     UNICAST = "unicast"
     DONE = "done"
     NEXT_STAGE = "next-stage"
@@ -77,6 +78,7 @@ class Evidence(Enum):
     ALL_ACKNOWLEDGED = "it acknowledged the last block"
     LAST_UNACKNOWLEDGED = "the last block was sent and not acknowledged"
     TURNED_TO_UNICAST = "it asks port 69 for what its group carries"
+    HELD = "its request waits for room on the link"
     TRANSFER = "a transfer began"
     SIZE_KNOWN = "it only asked for the size"
     NEXT_FILE = "it asks for another file"
@@ -114,6 +116,7 @@ MOVES: Final[dict[Evidence, tuple[frozenset[NodeState], NodeState]]] = {
     E.ALL_ACKNOWLEDGED: (_ANY, S.DONE),
     E.LAST_UNACKNOWLEDGED: (_ANY - {S.DONE, S.OS}, S.MAYBE_DONE),
     E.TURNED_TO_UNICAST: (frozenset({S.OPEN, S.MASTER, S.PASSIVE, S.STALLED, S.MAYBE_DONE, S.SILENT}), S.FALLBACK),
+    E.HELD: (_ANY, S.QUEUED),
     E.TRANSFER: (_ANY, S.UNICAST),
     E.SIZE_KNOWN: (frozenset({S.UNICAST}), S.PROBE),
     E.CONFIRMED: (frozenset({S.MAYBE_DONE}), S.DONE),
@@ -148,7 +151,7 @@ def patience(state: NodeState, seconds: float) -> float | None:
     """
     if state is S.OFFERED:
         return OFFER_SECONDS
-    if state in (S.ACKED, S.PROBE, S.LISTEN, S.OPEN):
+    if state in (S.ACKED, S.PROBE, S.LISTEN, S.OPEN, S.QUEUED):
         return 4 * seconds + 5
     return None
 

@@ -18,7 +18,7 @@ from mtftpd.core.groups import Groups
 from mtftpd.core.nics import Nics
 from mtftpd.core.node_download import DownloadWatch
 from mtftpd.core.node_nics import NicWatch
-from mtftpd.core.node_states import QUIET_SECONDS, Evidence, NodeState
+from mtftpd.core.node_states import FAILED, QUIET_SECONDS, Evidence, NodeState
 from mtftpd.core.nodes import MAX_NODES, Node, Nodes, NodeStatistics, snapshot
 from mtftpd.core.settings import Catalogue, Mode, Settings
 from mtftpd.core.standing import stand
@@ -32,7 +32,12 @@ COPY_SECONDS = 2.0
 LATE_SECONDS = 20
 """What the first DISCOVER that is heard says in secs when the switch port was blocked until then: the spanning tree
 takes 30 s and more (quirk Q70), and all but the last of 4, 8 and 16 s of waiting are gone by then."""
+FAILED_SECONDS = 600.0
+"""An attempt that failed counts for so long: who is switched off and on again is back sooner."""
+RETRYING_SECS = 5
+"""In the field ``secs`` of DHCP: ROMs repeat their first DISCOVER after 4 s (PXE 2.1 section 2.2.6)."""
 
+_HAS_WAITED = frozenset({NodeState.OPEN, NodeState.MASTER, NodeState.PASSIVE, NodeState.MAYBE_DONE, NodeState.FALLBACK})
 _NOT_OURS = frozenset({DropReason.RELAY_NOT_SERVED, DropReason.OFF_LINK, DropReason.MODE, DropReason.NOT_PXE})
 """Whoever is not served at all leaves no record."""
 _OPENED_IN_VAIN = frozenset({DropReason.PASS_RUNNING, DropReason.QUIET, DropReason.UNHEARD})
@@ -132,6 +137,14 @@ class NodeWatch:
         node = self._nodes.known(who) or (self._nodes.at(who) if isinstance(who, str) else None)
         return None if node is None else snapshot(node)
 
+    def has_tried(self, address: str, now: float) -> bool:
+        """Return whether whoever has ``address`` failed a while ago, or has waited for a group or an offer already."""
+        node = self._nodes.at(address)
+        if node is None:
+            return False
+        failed = any(step.state in FAILED and now - step.at < FAILED_SECONDS for step in node.history)
+        return failed or node.state in _HAS_WAITED or node.secs >= RETRYING_SECS
+
     def statistics(self) -> NodesStatistics:
         """Return the totals."""
         return NodesStatistics(self._nodes.by_state(), self._alarms.statistics())
@@ -174,6 +187,7 @@ class NodeWatch:
         elif sender.message in (MessageType.REQUEST, MessageType.INFORM):
             self._request(node, sender, outcome, packet, now)
         node.xid, node.asked_at = sender.xid, now
+        node.secs = 0 if sender.is_ipxe else sender.secs  # iPXE has no time in it (Q56)
 
     def _look_when_it_began(self, node: Node, sender: Sender, now: float) -> None:
         """Say when the first DISCOVER that is heard is not the first that was sent; iPXE has no time in secs (Q56)."""

@@ -74,6 +74,7 @@ class Node:
     aliases: set[HardwareAddress] = field(default_factory=set)
     nics: dict[str, HardwareAddress] = field(default_factory=dict)
     wrong: dict[HardwareAddress, None] = field(default_factory=dict)
+    secs: int = 0
     history: deque[Transition] = field(default_factory=lambda: deque(maxlen=HISTORY))
 
     @property

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from mtftpd.core.admission import Admission, AdmissionStatistics
 from mtftpd.core.arp import ArpStatistics
 from mtftpd.core.budget import BudgetStatistics, LinkBudget
 from mtftpd.core.dhcp_service import DhcpService, DhcpStatistics
-from mtftpd.core.effects import Effects, Report, ReportKind, SendRun, Service
+from mtftpd.core.effects import Effects, Lookup, Report, ReportKind, SendRun, Service
 from mtftpd.core.experience import NO_EXPERIENCE, Experience, Watches
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
@@ -44,6 +45,7 @@ class Statistics:
     nodes: NodesStatistics
     arp: ArpStatistics
     budget: BudgetStatistics
+    admission: AdmissionStatistics
 
 
 class BootService:
@@ -78,6 +80,7 @@ class BootService:
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered, self.learning.actions, self._dhcp.left_out_at)
         self._single_port = SinglePort(self._tftp.stays_on_69)
         self.nodes = NodeWatch(settings, catalogue, self.nics)
+        self._admission = Admission(settings.bandwidth, self.nodes.has_tried)
         self._receivers: dict[int, Callable[[Datagram, float], Effects]] = {
             Service.DHCP: self._receive_dhcp,
             Service.PXE: self._receive_dhcp,
@@ -108,6 +111,7 @@ class BootService:
         """Show what was done to all who find out about nodes; returns it with what they say."""
         effects = self.learning.learn(self.fallback.learn(effects, now), now)
         is_left = any(type(effect) is Report and effect.kind is ReportKind.GROUP_LEFT for effect in effects)
+        self._admission.learn(effects, now)
         return self.nodes.learn(datagram, effects, now) + (self._stand(now) if is_left else ())
 
     def _stand(self, now: float) -> Effects:
@@ -131,6 +135,10 @@ class BootService:
 
     def _receive_request(self, datagram: Datagram, now: float) -> Effects:
         self._dhcp.loads(datagram.source.address, now)
+        held = self._admission.hold(datagram, now)
+        return held if held is not None else self._begin(datagram, now)
+
+    def _begin(self, datagram: Datagram, now: float) -> Effects:
         return self._requested(self._tftp.receive(self._single_port.inward(datagram), now), now)
 
     def _requested(self, effects: Effects, now: float) -> Effects:
@@ -157,6 +165,7 @@ class BootService:
             self.fallback.next_deadline(),
             self._arp.next_deadline(),
             self.budget.next_deadline(),
+            self._admission.next_deadline(),
         )
         return min((when for when in deadlines if when is not None), default=None)
 
@@ -165,7 +174,18 @@ class BootService:
         effects = (*self._dhcp.tick(now), *self._mtftp.tick(now), *self._tftp.tick(now))
         effects += self.fallback.tick(now) + self._arp.tick(now, self._is_busy)
         effects = (*(self._learn(None, effects, now) if effects else ()), *self.nodes.tick(now))
-        return self._pass_on(effects, now) if effects else self._single_port.outward(self.budget.tick(now), now)
+        left = self._pass_on(effects, now) if effects else self._single_port.outward(self.budget.tick(now), now)
+        return left + self._admit(now)
+
+    def _admit(self, now: float) -> Effects:
+        """Answer the requests for which there is room now; one at a time if the shell has to look for its file."""
+        effects: Effects = ()
+        while (request := self._admission.admitted(now)) is not None:
+            begun = self._begin(request, now)
+            effects += self._pass_on(self._learn(request, begun, now), now)
+            if any(type(effect) is Lookup for effect in begun):
+                break
+        return effects
 
     def image_changed(self, image: Image, now: float) -> Effects:
         """End everything that still serves ``image``, whose file is no longer what was opened: no mixed image, ever."""
@@ -214,6 +234,7 @@ class BootService:
         self.nodes.reconfigure(settings, catalogue)
         self.fallback.reconfigure(settings.multicast.seconds)
         self.budget.reconfigure(settings.bandwidth, settings.link.mtu)
+        self._admission.reconfigure(settings.bandwidth)
         effects = (
             *effects,
             *self._mtftp.reconfigure(settings, groups, now),
@@ -230,4 +251,5 @@ class BootService:
             self.nodes.statistics(),
             self._arp.statistics(),
             self.budget.statistics(),
+            self._admission.statistics(),
         )

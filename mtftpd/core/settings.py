@@ -25,13 +25,18 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The interface that is served; ``address`` is the one address that every packet of ours comes from."""
+    """The interface that is served; ``address`` is the one address that every packet of ours comes from.
+
+    ``speed`` is what the interface reports, in bit/s; 0 when it does not know.
+    """
 
     name: str
     index: int
     address: IPv4Address
     network: IPv4Network
     mtu: int = 1500
+    speed: float = 0.0
+    half_duplex: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from mtftpd.core.settings import Link, Ports
 from mtftpd.daemon.assembly import Assembly, assemble, find_link
 from mtftpd.daemon.config import Config, Sources, load, unknown_variables
 from mtftpd.daemon.option_table import BY_NAME
-from mtftpd.daemon.settings import boot_file, warnings_for
+from mtftpd.daemon.settings import boot_file, rate_text, warnings_for
 from mtftpd.daemon.store.sqlite import remembered_groups
 from mtftpd.net.images import ImageStore
 
@@ -62,7 +62,7 @@ def _known_groups(state: Path | None) -> tuple[dict[str, IPv4Address], list[str]
 
 def _option_values(config: Config, link: Link) -> Iterator[tuple[str, str, str]]:
     """Give name, value and origin of every option; what follows from other options is shown as it came out."""
-    derived = {"boot-file": boot_file(config), "interface": link.name}
+    derived = {"boot-file": boot_file(config), "interface": link.name, "rate": rate_text(config, link)}
     for name in BY_NAME:
         origin = config.origins[name]
         text = " ".join(origin.texts) or derived.get(name, "") or "-"

@@ -16,12 +16,13 @@ from typing import Any
 from mtftpd.core.images import MAX_MTFTP_SIZE
 from mtftpd.core.node_settings import NO_NODES, Inventory, Menu, Subnet
 from mtftpd.core.settings import Mode, Ports
+from mtftpd.core.wire_time import LinkKind
 from mtftpd.daemon.config_file import FileValues, read_file
 from mtftpd.daemon.inventory import inventory_of, problems_between, subnets_of
 from mtftpd.daemon.option_table import BY_NAME, Option
 from mtftpd.daemon.problems import Problem, raise_if_any
 from mtftpd.daemon.sections import Section, Sections, image_name
-from mtftpd.daemon.values import AddressRange, ArchitectureFile, ImageName, Listen
+from mtftpd.daemon.values import AddressRange, ArchitectureFile, ImageName, ImageWeight, Listen
 from mtftpd.quirks.vocabulary import ServerAction
 
 DEFAULT_CONFIG = Path("/etc/mtftpd/mtftpd.toml")
@@ -57,6 +58,9 @@ class Config:
     interface: str | None
     mode: Mode
     allow: tuple[IPv4Network, ...]
+    rate: float | None
+    link: LinkKind | None
+    weight: tuple[ImageWeight, ...]
     serve_all: bool
     root: Path
     image: tuple[ImageName, ...]

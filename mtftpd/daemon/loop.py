@@ -88,6 +88,9 @@ class Pump:
         if self.barrier is not None:
             self._perform = self.barrier.perform
             self._channels.epoll.register(self.barrier.descriptor, select.EPOLLIN)
+        self._alarm = outlets.channels.alarm
+        # A deadline was near when somebody last looked, so that the next one may be too: sleep no longer than to it.
+        self._tight = False
         self._received = 0
         self._received_octets = 0
         self._brisk = False
@@ -151,6 +154,10 @@ class Pump:
             self._capture.flush()
         deadline = self._service.next_deadline()
         patience = math.inf if deadline is None else max(0.0, deadline - time.monotonic())
+        if patience < LINGER:
+            self._tight = True  # less than trio can tell apart: the next turn sleeps in the epoll
+            await trio.lowlevel.checkpoint()
+            return
         with trio.move_on_after(patience) as self._parked:
             await trio.lowlevel.wait_readable(self._channels.epoll.fileno())
         self._parked = None
@@ -183,15 +190,27 @@ class Pump:
             while clock() - began < SPIN:
                 if events := poll(0, MAX_EVENTS):
                     return events
+        if self._tight:
+            self._set_alarm()
         events = poll(LINGER, MAX_EVENTS)
         self._brisk = bool(events) and clock() - began < SPIN
         return events
+
+    def _set_alarm(self) -> None:
+        """Have the epoll wake up at the next deadline; trio and the epoll's own time-out have a grain of 1 ms."""
+        deadline = self._service.next_deadline()
+        if deadline is None:
+            self._alarm.stop()
+        else:
+            self._alarm.set(deadline)
 
     def _tick_if_due(self, now: float) -> bool:
         self._next_look = now + LINGER
         deadline = self._service.next_deadline()
         if deadline is None or deadline > now:
+            self._tight = deadline is not None and deadline - now < LINGER
             return False
+        self._tight = True
         # A packet that waits in a socket makes its retransmission needless: read what is there first.
         self._dispatch(self._channels.epoll.poll(0, len(self._channels.by_descriptor) or 1), MAX_DRAIN)
         self._perform(self._service.tick(time.monotonic()))
@@ -214,7 +233,10 @@ class Pump:
         for descriptor, mask in events:
             channel = channels.get(descriptor)
             if channel is None:  # Closed by what an earlier socket of this round brought, or no socket at all.
-                if self.barrier is not None and descriptor == self.barrier.descriptor:
+                if descriptor == self._alarm.descriptor:
+                    self._alarm.stop()
+                    self._next_look = -math.inf
+                elif self.barrier is not None and descriptor == self.barrier.descriptor:
                     self.barrier.settle()
                 continue
             if mask & room:

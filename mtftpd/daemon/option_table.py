@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mtftpd.core.wire_time import LINKS
 from mtftpd.daemon import node_values, values
 
 
@@ -56,6 +57,7 @@ def yes_or_no(text: str) -> bool:
 
 
 NETWORK = "Network"
+BANDWIDTH = "Bandwidth"
 FILES = "Files"
 MULTICAST = "Multicast (MTFTP)"
 ADDRESSES = "Addresses (DHCP)"
@@ -72,6 +74,18 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                many=True),
         Option("serve-all", yes_or_no, "", "Answer every DHCP client, not only PXE, HTTP boot and BOOTP clients.",
                "false", True),
+    ),
+    BANDWIDTH: (
+        Option("rate", values.rate, "RATE",
+               "Limit of everything that is sent, on the wire with all headers, in bits a second such as 80M or 1.5G; "
+               "none for no limit. Multicast passes and unicast transfers share it; transfers keep a quarter. Default: "
+               "80 % of the speed of the link, 60 % on half duplex; no limit where the speed is not known."),
+        Option("link", values.link, "KIND",
+               f"What the nodes are on, where that is slower than the interface or a hub: {', '.join(LINKS)}. "
+               "Sets the length of bursts, and the default of --rate. Default: what the interface reports."),
+        Option("weight", values.weight, "NAME=N",
+               "Share of an image against others that are sent at the same time, 1 to 100. Repeatable. Default: 1.",
+               many=True, table=True),
     ),
     FILES: (
         Option("root", values.path, "DIR",

@@ -21,6 +21,7 @@ from mtftpd.daemon.loop import Pump
 from mtftpd.daemon.notify import notify, watchdog_seconds
 from mtftpd.daemon.plain import plain
 from mtftpd.daemon.reload import Reloader
+from mtftpd.daemon.settings import rate_text
 from mtftpd.daemon.status import Status
 from mtftpd.daemon.store import Store
 from mtftpd.net.capture import Capture
@@ -89,7 +90,8 @@ class Server:
             logging.INFO,
             "ready",
             (("interface", link.name), ("address", str(link.address)), ("mode", settings.mode.value),
-             ("images", len(self._reloader.assembly.catalogue.images))),
+             ("images", len(self._reloader.assembly.catalogue.images)),
+             ("rate", rate_text(self._reloader.assembly.config, link))),
         )  # fmt: skip
         notify("READY=1", f"STATUS=serving {link.name} ({link.address})")
 
@@ -145,6 +147,7 @@ class Server:
     async def _keep_flushing(self) -> None:
         while True:
             await trio.sleep(LOOK_SECONDS)
+            self._machinery.status.sample()
             self._flush_capture()
             self._look_after_state()
 

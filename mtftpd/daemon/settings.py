@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from mtftpd.core.groups import UNICAST_ONLY, Groups, path_of
 from mtftpd.core.images import MTFTP_BLOCK_SIZE
 from mtftpd.core.node_settings import Boot
-from mtftpd.core.settings import Addressing, Catalogue, Link, Mode, Multicast, Settings
+from mtftpd.core.settings import Addressing, Bandwidth, Catalogue, Link, Mode, Multicast, Settings
+from mtftpd.core.wire_time import LINKS, link_of
 from mtftpd.daemon.config import Config, image_sections
 from mtftpd.daemon.inventory import problems_on
 from mtftpd.daemon.problems import Problem, raise_if_any
@@ -44,6 +45,7 @@ def settings_for(config: Config, link: Link) -> Settings:
             domain=config.domain or "",
         ),
         multicast=_multicast(config),
+        bandwidth=bandwidth_for(config, link),
         allowed=(*config.allow, *(subnet.network for subnet in config.subnets)),
         rollover=config.rollover,
         faithful=config.faithful,
@@ -58,6 +60,27 @@ def _multicast(config: Config) -> Multicast:
     bases = tuple((name, each.values["group"]) for name, each in sections.items() if "group" in each.values)
     unicast = frozenset(name for name, each in sections.items() if not each.values.get("multicast", True))
     return Multicast(config.group, config.timeout_seconds, config.ttl, bases, unicast)
+
+
+def bandwidth_for(config: Config, link: Link) -> Bandwidth:
+    """Return what may be sent: as configured, else by the speed that the interface reports, else without a limit."""
+    reported = link_of(link.speed, half_duplex=link.half_duplex) if link.speed else None
+    kind = config.link or reported
+    rate = config.rate if config.rate is not None else kind.default_rate if kind is not None else 0.0
+    weights = {entry.name: float(entry.weight) for entry in config.weight}
+    return Bandwidth(rate, kind or LINKS["switch-1g"], weights)
+
+
+def rate_text(config: Config, link: Link) -> str:
+    """Return the limit in words, with the reason where it is a default."""
+    bandwidth = bandwidth_for(config, link)
+    if not bandwidth.rate:
+        return "none" if config.rate is not None else f"none: {link.name} does not say how fast it is"
+    text = f"{bandwidth.rate / 1e6:g} Mbit/s"
+    if config.rate is not None:
+        return text
+    kind = bandwidth.link
+    return f"{text}, {bandwidth.rate / kind.speed:.0%} of {kind.name} {kind.speed / 1e6:g} Mbit/s"
 
 
 def _problems(config: Config, link: Link) -> Iterator[Problem]:
@@ -107,6 +130,10 @@ def warnings_for(config: Config, settings: Settings, catalogue: Catalogue, group
 
 
 def _warnings_about_images(config: Config, catalogue: Catalogue) -> Iterator[str]:
+    known = {image.name for image in catalogue.images}
+    for entry in config.weight:
+        if entry.name not in known:
+            yield f"--weight {entry}: there is no --image {entry.name}"
     if not catalogue.images:
         yield "no --image: every file below the root can be fetched by TFTP, but nothing is sent by multicast"
     elif config.group is None:

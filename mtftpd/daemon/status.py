@@ -48,6 +48,8 @@ class Status:
         self._state = state
         self._traces = traces
         self._started = time.monotonic()
+        self._sampled = (self._started, 0)
+        self._sending = 0.0
 
     def commands(self) -> dict[str, Command]:
         """Return the commands of the control socket."""
@@ -93,8 +95,24 @@ class Status:
             "tftp": {**tftp, "transfers": len(statistics.tftp.transfers)},
             "nodes": {"states": statistics.nodes.states, "alarms": alarms},
             "traffic": self._pump.counters(),
+            "budget": self._budget(statistics),
             "reports": self._journal.reports,
             "state": self._health(),
+        }
+
+    def sample(self) -> None:
+        """Take note of what was sent, about once a second, so that `status` can tell the present rate."""
+        now, sent = time.monotonic(), self._service.budget.statistics().sent
+        before, sent_before = self._sampled
+        self._sampled = (now, sent)
+        self._sending = (sent - sent_before) * 8 / (now - before) if now > before else 0.0
+
+    def _budget(self, statistics: Statistics) -> Answer:
+        """Return the use of the link, rates in bit/s: ``rate`` 0 is no limit, and then nothing is counted."""
+        return {
+            **plain(statistics.budget),
+            "sending": round(self._sending),
+            **plain(statistics.admission),
         }
 
     def _health(self) -> Answer:
@@ -211,6 +229,7 @@ class _Progress:
         self._now = time.monotonic()
         self._transfers = {each.peer.address: each for each in statistics.tftp.transfers}
         self._groups = {each.group: each for each in statistics.mtftp.groups if each.block}
+        self._queue = {address: place for place, address in enumerate(statistics.admission.queue, 1)}
 
     def view(self, node: NodeStatistics) -> dict[str, Any]:
         """Return one node as the control socket tells it."""
@@ -227,6 +246,8 @@ class _Progress:
             kind = "sent" if node.state is NodeState.MASTER else "bound"
             rate = session_view(group)["rate"]
             return {"block": group.block, "blocks": group.blocks, "kind": kind, "rate": rate}
+        if node.address in self._queue:
+            return {"block": self._queue[node.address], "blocks": len(self._queue), "kind": "queued", "rate": 0}
         return {"block": 0, "blocks": 0, "kind": "", "rate": 0}
 
 

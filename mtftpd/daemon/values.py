@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mtftpd.core.node_settings import IPXE_STAGE
 from mtftpd.core.settings import Mode
+from mtftpd.core.wire_time import LinkKind, link_named, read_rate
 
 MAX_BOOT_FILE = 127
 """Octets: the BOOTP file field holds 128 with its NUL (RFC 951 section 3)."""
@@ -39,6 +40,8 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_LEASE = 0xFFFFFFFE
 """Seconds: 0xFFFFFFFF would mean for ever (RFC 2131 section 3.3)."""
 _SHORTEST_LEASE = 60
+MOST_WEIGHT = 100
+"""At more, the others would wait for longer than a ROM does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,17 @@ class ImageName:
 
     def __str__(self) -> str:
         return f"{self.name}={self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageWeight:
+    """One ``--weight NAME=N``."""
+
+    name: str
+    weight: int
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.weight}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +187,24 @@ def address_range(text: str) -> AddressRange:
     if value.first > value.last:
         raise ValueError("ends before it begins; swap the two addresses")
     return value
+
+
+def rate(text: str) -> float:
+    """Read a rate in bit/s; 0 is no limit."""
+    return read_rate(text)
+
+
+def link(text: str) -> LinkKind:
+    """Read the name of a kind of link."""
+    return link_named(text)
+
+
+def weight(text: str) -> ImageWeight:
+    """Read ``NAME=N``."""
+    name, equals, number = text.rpartition("=")
+    if not (name and equals):
+        raise ValueError("is not NAME=N; give one such as compute=3")
+    return ImageWeight(boot_file(name), whole_number(number, 1, MOST_WEIGHT, "a weight"))
 
 
 def mode(text: str) -> Mode:

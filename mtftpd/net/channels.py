@@ -22,6 +22,7 @@ from mtftpd.core.effects import SendRun, Service
 from mtftpd.core.settings import Link, Ports
 from mtftpd.errors import StartupError
 from mtftpd.net import sockets
+from mtftpd.net.alarm import Alarm
 from mtftpd.net.bursts import Burster
 from mtftpd.net.sockets import Purpose
 from mtftpd.wire.datagram import Datagram, Endpoint
@@ -225,6 +226,9 @@ class Channels:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.epoll = select.epoll()
+        self.alarm = Alarm()
+        """Wakes whoever waits for the epoll, at a time that is set."""
+        self.epoll.register(self.alarm.descriptor, select.EPOLLIN)
         self.by_number: dict[int, Channel] = {}
         self.by_descriptor: dict[int, Channel] = {}
         self.ports = Ports()
@@ -328,3 +332,4 @@ class Channels:
         for number in list(self.by_number):
             self.close_transfer(number)
         self.epoll.close()
+        self.alarm.close()

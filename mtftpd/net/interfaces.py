@@ -18,6 +18,7 @@ import netifaces
 
 from mtftpd.core.settings import Link
 from mtftpd.errors import BadConfig, Unavailable
+from mtftpd.net.link_speed import link_speed
 
 SIOCGIFFLAGS: Final = 0x8913
 SIOCGIFMTU: Final = 0x8921
@@ -66,12 +67,15 @@ def _flags(name: str) -> int:
 
 
 def _link(address: _Address) -> Link:
+    speed, half_duplex = link_speed(address.name)
     return Link(
         name=address.name,
         index=socket.if_nametoindex(address.name),
         address=address.interface.ip,
         network=address.interface.network,
         mtu=_ask(address.name, SIOCGIFMTU),
+        speed=speed,
+        half_duplex=half_duplex,
     )
 
 

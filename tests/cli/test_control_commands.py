@@ -156,3 +156,25 @@ def test_the_help_of_every_subcommand_has_two_examples(words: tuple[str, ...]) -
     assert text.count(f"  mtftpd {' '.join(words)}") >= 2
     assert "--control" in text
     assert "--json" in text
+
+
+def test_a_client_that_finds_the_link_full_waits_and_is_served_and_both_are_told(tmp_path: Path) -> None:
+    greedy = tftp.build(tftp.Request(1, b"nbp", options=(("windowsize", "64"),)))
+    with (
+        serving(tmp_path, "--rate", "1M") as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second,
+    ):
+        second.bind(("127.0.0.2", 0))
+        for client, request in ((first, greedy), (second, tftp.build(tftp.Request(1, b"nbp")))):
+            client.settimeout(PATIENCE)
+            client.sendto(request, ("127.0.0.1", server.tftp))
+            client.recv(2048)
+        (queued,) = (event for event in server.events() if event["event"] == "tftp-queued")
+        assert (queued["address"], queued["file"], queued["position"]) == ("127.0.0.2", "nbp", 1)
+        budget = json.loads(ask(tmp_path, "status", "--json"))["budget"]
+        assert (budget["rate"], budget["held"], budget["overdue"], budget["queue"]) == (1e6, 1, 1, [])
+        assert "of 1 Mbit/s" in ask(tmp_path, "status")
+        history = json.loads(ask(tmp_path, "host", "show", "127.0.0.2", "--json"))["history"]
+        assert [step["state"] for step in history] == ["queued", "unicast"]
+        assert any(event["event"] == "ready" and event["rate"] == "1 Mbit/s" for event in server.events())

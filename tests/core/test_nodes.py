@@ -28,7 +28,7 @@ from mtftpd.core.node_states import (
 )
 from mtftpd.core.nodes import Node, Nodes, NodeStatistics
 from mtftpd.core.service import BootService
-from mtftpd.core.settings import Mode, Settings
+from mtftpd.core.settings import Bandwidth, Mode, Settings
 from mtftpd.wire import bootp, tftp
 from mtftpd.wire.bootp import BOOTREQUEST, DhcpMessage, MessageType
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
@@ -639,3 +639,82 @@ def test_a_lease_of_a_client_without_hardware_address(lab: Lab) -> None:
     )
     assert (told.kind, told.hardware) == (ReportKind.DHCP_RELEASED, None)
     assert lab.service.nodes.find("10.0.0.100") is None
+
+
+# Admission
+
+
+def _limited(rate: float) -> Settings:
+    return replace(DHCP, bandwidth=Bandwidth(rate))
+
+
+def _fill(lab: Lab) -> int:
+    """Have a client from elsewhere take what the link has in 0.1 s; returns the socket of its transfer."""
+    options = (("windowsize", "16"), ("blksize", "1428"))
+    lab.packet(Service.TFTP, tftp.build(tftp.Request(1, b"nbp", options=options)), "10.0.0.200", 3000)
+    (opened,) = (effect.socket for effect in lab.effects if isinstance(effect, OpenTransfer))
+    return opened
+
+
+def test_who_must_wait_for_room_is_queued_with_a_place_and_then_served() -> None:
+    lab = Lab(_limited(1e6))
+    lab.boot()
+    _fill(lab)
+    lab.ask()
+    assert lab.state == "queued"
+    assert lab.node().reason == "asks port 69 for nbp, number 1 of 1 that wait"
+    assert lab.service.statistics().admission.queue == ("10.0.0.100",)
+    began = lab.now
+    lab.sleep(3.0)
+    assert lab.state == "unicast"
+    assert lab.node().since == pytest.approx(began + 3.0)
+    assert not lab.node().fallback
+
+
+def test_who_gives_its_group_up_is_one_that_fell_back_also_if_it_must_wait() -> None:
+    lab = Lab(_limited(1e6))
+    lab.boot()
+    _fill(lab)
+    lab.open()
+    lab.sleep(0.5)
+    lab.ask(address="10.0.0.150")
+    lab.ask()
+    assert lab.service.statistics().admission.queue == ("10.0.0.100", "10.0.0.150")
+    assert lab.node().fallback
+    assert "fallback" in lab.path
+    lab.sleep(3.0)
+    assert lab.node().fallback
+
+
+def test_a_transfer_that_ends_lets_the_next_one_begin() -> None:
+    lab = Lab(_limited(1e6))
+    lab.boot()
+    socket = _fill(lab)
+    lab.ask()
+    assert lab.state == "queued"
+    lab.packet(socket, tftp.build(tftp.Error(0, "enough")), "10.0.0.200", 3000)
+    lab.sleep(0.0)
+    assert lab.state == "unicast"
+
+
+@pytest.mark.parametrize("secs", [4, 5])
+def test_who_has_been_trying_for_long_has_tried(secs: int) -> None:
+    lab = Lab()
+    lab.boot()
+    chosen = {50: IPv4Address("10.0.0.100").packed, 54: SERVER.packed}
+    lab.dhcp(MessageType.REQUEST, {**BIOS_ROM, **chosen}, secs=secs)
+    assert lab.service.nodes.has_tried("10.0.0.100", lab.now) is (secs >= 5)
+
+
+def test_who_failed_a_while_ago_has_tried_and_a_stranger_has_not() -> None:
+    lab = Lab()
+    assert not lab.service.nodes.has_tried("10.0.0.100", lab.now)
+    lab.boot()
+    assert not lab.service.nodes.has_tried("10.0.0.100", lab.now)
+    lab.sleep(100)
+    assert lab.state == "acked-silent"
+    lab.boot(xid=10)
+    assert lab.service.nodes.has_tried("10.0.0.100", lab.now)
+    lab.sleep(10)
+    lab.now += 700
+    assert not lab.service.nodes.has_tried("10.0.0.100", lab.now)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtftpd.core.settings import Mode
+from mtftpd.core.wire_time import LINKS
 from mtftpd.daemon import values
 from mtftpd.daemon.option_table import BY_NAME, yes_or_no
 
@@ -31,6 +32,9 @@ from mtftpd.daemon.option_table import BY_NAME, yes_or_no
         (values.network, "10.2.0.0/16", IPv4Network("10.2.0.0/16")),
         (values.mode, "dhcp", Mode.DHCP),
         (values.log_format, "json", "json"),
+        (values.rate, "80M", 80e6),
+        (values.rate, "none", 0.0),
+        (values.link, "hub-10", LINKS["hub-10"]),
         (values.boot_file, "b" * 127, "b" * 127),
         (yes_or_no, "On", True),
         (yes_or_no, "0", False),
@@ -65,6 +69,11 @@ def test_reads(read: Callable[[str], Any], text: str, value: object) -> None:
         (values.address_range, "10.0.0.9-x", "four numbers"),
         (values.mode, "proxydhcp", "dhcp, proxy or tftp"),
         (values.log_format, "xml", "text or json"),
+        (values.rate, "80", "80M or 1.5G"),
+        (values.link, "hub", "hub-10, hub-100"),
+        (values.weight, "node", "NAME=N"),
+        (values.weight, "node=0", "1 to 100"),
+        (values.weight, "node=101", "1 to 100"),
         (values.boot_file, "", "empty"),
         (values.boot_file, "a\nb", "control characters"),
         (values.boot_file, "b" * 128, "127"),
@@ -86,6 +95,7 @@ def test_reads_pairs() -> None:
     assert values.image("node=images/a=b.img") == values.ImageName("node", "images/a=b.img")
     assert values.architecture_file("uefi-x64=g.efi").numbers == (7, 9)
     assert values.architecture_file("27=riscv.efi") == values.ArchitectureFile("27", (27,), "riscv.efi")
+    assert str(values.weight("a=b=3")) == "a=b=3"
     assert str(values.address_range("10.0.0.1 - 10.0.0.9")) == "10.0.0.1-10.0.0.9"
 
 

@@ -108,7 +108,7 @@ async def a_block_that_is_not_acknowledged_comes_again(lab: Lab) -> None:
             await client.expect(tftp.Data, 1)
             client.ack(1)
             await client.expect(tftp.Data, 2)
-        await client.expect(tftp.Data, 2, repeats=True)
+        await client.expect(tftp.Data, 2, repeats=True, seconds=2 * lab.target.patience)
 
 
 @suite.case("BLK-01")

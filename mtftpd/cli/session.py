@@ -18,7 +18,7 @@ Examples:
 
 @click.group(epilog=_EXAMPLES)
 def command() -> None:
-    """Show the multicast sessions of the running server, or stop a pass."""
+    """Show the multicast sessions of the running server, and stop, pause or start them."""
 
 
 @command.command(
@@ -81,8 +81,49 @@ def stop(control: Path | None, as_json: bool, group: str) -> int:
     The group is silent until its listeners have given up; they turn to unicast or open again, which begins another
     pass. No ERROR is sent.
     """
+    return _tell("stop-session", control, as_json, group)
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  mtftpd session pause 239.1.1.1:1799
+  mtftpd session pause 239.1.1.1:1799 --control /run/mtftpd/control.sock
+"""
+)
+@click.argument("group")
+@control_options
+def pause(control: Path | None, as_json: bool, group: str) -> int:
+    """End the pass that runs on GROUP, and begin no other.
+
+    New nodes are not told of the group and boot by unicast at once. Nodes that were told of it are met with silence:
+    they turn to unicast after one time of listening and three of opening. The pass stops behind the block that was sent
+    last; only the group of iPXE completes its pass, because iPXE boots what it has when a group falls silent.
+    """
+    return _tell("pause-session", control, as_json, group)
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  mtftpd session start 239.1.1.1:1799
+  mtftpd session start 239.1.1.1:1799 --control /run/mtftpd/control.sock
+"""
+)
+@click.argument("group")
+@control_options
+def start(control: Path | None, as_json: bool, group: str) -> int:
+    """End the pause of GROUP, or its rest after many nodes have failed, and begin a pass.
+
+    New nodes are told of the group again. A pass begins at once, without a master and from the first block, where nodes
+    were told of the group and it is known how fast their kind is; otherwise with the first client that opens it.
+    """
+    return _tell("start-session", control, as_json, group)
+
+
+def _tell(what: str, control: Path | None, as_json: bool, group: str) -> int:
     with connect(control) as server:
-        answer = server.ask("stop-session", group=group)
+        answer = server.ask(what, group=group)
     if as_json:
         print_json(answer)
     return 0
@@ -91,7 +132,8 @@ def stop(control: Path | None, as_json: bool, group: str) -> int:
 def row_of(session: dict[str, Any]) -> tuple[str, ...]:
     """Return one line of the table."""
     block = f"{session['block']}/{session['blocks']}" if session["block"] else f"-/{session['blocks']}"
+    state = "paused" if session["paused"] and not session["block"] else session["state"]
     return (
-        session["group"], session["image"], session["state"], str(session["passes"]), block, session["master"] or "-",
+        session["group"], session["image"], state, str(session["passes"]), block, session["master"] or "-",
         str(session["waiting"]), rate(session["rate"]),
     )  # fmt: skip

@@ -76,11 +76,13 @@ class FallbackWatch:
         self._by_address: dict[str, Attempt] = {}
         self._audiences: dict[str, Audience] = {}
         self.querier = Querier()
+        self._held: set[str] = set()
         self._deadlines: Deadlines[Node] = Deadlines()
         self._readers: dict[ReportKind, Callable[[Report, float], Effects]] = {
             ReportKind.PASS_STARTED: self._pass_started,
             ReportKind.PASS_ENDED: self._pass_ended,
-            ReportKind.PASS_ABORTED: self._pass_ended,
+            ReportKind.PASS_ABORTED: self._pass_aborted,
+            ReportKind.GROUP_PAUSED: self._pass_aborted,
             ReportKind.MASTER_LOST: self._master_lost,
             ReportKind.FALLBACK: self._fell_back,
             ReportKind.TFTP_STARTED: self._asked_port_69,
@@ -96,6 +98,8 @@ class FallbackWatch:
 
     def against(self, node: Node, fingerprint: Fingerprint, group: str, now: float) -> Trigger | None:
         """Return why ``node`` is not to be told of ``group`` now, or None."""
+        if group in self._held:
+            return Trigger.F18
         audience = self._audiences.get(group)
         resting = audience.rest(now) if audience is not None else None
         return resting or self.memory.against(node, fingerprint, now)
@@ -105,9 +109,15 @@ class FallbackWatch:
         audience = self._audiences.get(group)
         return 1.0 if audience is None else audience.rate_factor(now)
 
-    def wake(self, group: str) -> None:
-        """End the rest of ``group`` on an operator's word."""
-        self._audiences.pop(group, None)
+    def hold(self, group: str) -> None:
+        """Tell nobody of ``group`` until it is woken, on an operator's word."""
+        self._held.add(group)
+
+    def wake(self, group: str, now: float) -> bool:
+        """End the pause and the rest of ``group`` on an operator's word; False when it does not rest."""
+        self._held.discard(group)
+        audience = self._audiences.pop(group, None)
+        return audience is not None and audience.rest(now) is not None
 
     def discovered(self, node: Node, now: float) -> Effects:
         """Take a DISCOVER; who keeps on asking after offers with a group does not take them."""
@@ -193,6 +203,17 @@ class FallbackWatch:
         self._close(attempt)
         alone = not detail["ignored"] and len(self._recent(attempt.group, now)) == 1
         return (_report(attempt, Trigger.F12, "nobody", ReportKind.MULTICAST_FOR_ONE),) if alone else ()
+
+    def _pass_aborted(self, report: Report, now: float) -> Effects:
+        """Take a pass that the server gave up: whoever turns to port 69 now was sent there."""
+        group = str(dict(report.detail)["group"])
+        audience = self._audiences.get(group)
+        if audience is not None:
+            audience.running = False
+        for attempt in self._attempts.values():
+            if attempt.group == group:
+                self._close(attempt)
+        return ()
 
     def _master_lost(self, report: Report, now: float) -> Effects:
         detail = dict(report.detail)

@@ -82,8 +82,12 @@ class Gears:
         worth = log1p(rate.interval * blocks / (ASKING * seconds))
         return audience.with_holes(rates.loss(audience.profiles()), blocks) >= max(worth, LEAST_EXPECTED)
 
-    def begin_paced(self, now: float) -> Pacer:
-        """Return the pace of a pass that begins."""
+    def has_pace(self) -> bool:
+        """Return whether it is known how fast a pass without a master may be."""
+        return self._rates is not None and self._rates.slowest(self.audience.profiles()) is not None
+
+    def begin_paced(self, now: float, factor: float) -> Pacer:
+        """Return the pace of a pass that begins; ``factor`` is which part of the rate is used."""
         profiles = self.audience.profiles()
         assert self._rates is not None
         if self._last_was_paced and not self._surprises:
@@ -94,12 +98,12 @@ class Gears:
         self._blamed = False
         self._unasked += 1
         self.audience.pass_began()
-        return Pacer(rate.interval, now, rate.burst)
+        return Pacer(rate.interval / factor, now, rate.burst)
 
-    def carry_on(self, answer: float | None, now: float, sent_at: float) -> Pacer:
+    def carry_on(self, answer: float | None, sent_at: float, now: float, factor: float) -> Pacer:
         """Return the pace of the rest of a pass that has lost its master, who took ``answer`` seconds for a block."""
         rate = self._rates.slowest(self.audience.profiles()) if self._rates is not None else None
-        interval = interval_after(answer) if rate is None else rate.interval
+        interval = (interval_after(answer) if rate is None else rate.interval) / factor
         return Pacer(interval, max(now, sent_at + interval))
 
     def begin_lockstep(self) -> None:

@@ -151,6 +151,13 @@ class Session(Record):
         if self._gears.turned_away(address, self.binding.image.blocks(MTFTP_BLOCK_SIZE)):
             self._stop_for_nobody(now)
 
+    def start(self, now: float) -> Effects:
+        """Begin a pass without a master, on an operator's word; () when one runs, or no pace is known for one."""
+        if not isinstance(self.state, Idle) or not self._gears.has_pace():
+            return ()
+        self._move(Event.OPEN, Gather({}), now)
+        return self._begin_paced(self._waiting, now)
+
     def abort(self, reason: str, now: float) -> Effects:
         """End what is going on: the image cannot be read any longer, or the server stops."""
         state = self.state
@@ -207,14 +214,14 @@ class Session(Record):
         run = Pass(self.binding, None, now, RoundTrip(), waiting)
         self._waiting = set()
         self._totals.passes += 1
-        state = Paced(run, 0, self._gears.begin_paced(now), inf)
+        state = Paced(run, 0, self._gears.begin_paced(now, self.factor(now)), inf)
         self._move(Event.PACED, state, now)
         return (*self._pace(state, now), run.report_start())
 
     def _rested(self, now: float) -> Effects:
         """Go on after a pause: with another pass, if there is somebody for it."""
         blocks, seconds = self.binding.image.blocks(MTFTP_BLOCK_SIZE), self.binding.seconds
-        if isinstance(self.state, Gap) and self._gears.goes_on(blocks, seconds, now):
+        if isinstance(self.state, Gap) and not self.paused and self._gears.goes_on(blocks, seconds, now):
             return self._begin_paced(self._waiting, now)
         self._waiting = set()
         self._move(Event.EXPIRED, Idle(), inf)
@@ -323,7 +330,7 @@ class Session(Record):
             return (lost, *self._finish(state, "unacknowledged", now))
         if isinstance(state, First) and not run.waiting and why != "complete":
             return (lost, *self._leave_alone(state, now))
-        pacer = self._gears.carry_on(run.trip.smoothed, now, state.sent_at)
+        pacer = self._gears.carry_on(run.trip.smoothed, state.sent_at, now, self.factor(now))
         deserted_at = inf
         if why == "silent" and not run.waiting:
             heard_at = state.heard_at if isinstance(state, Lockstep) else state.sent_at

@@ -114,7 +114,7 @@ class GroupStatistics:
     ``sent`` counts packets to the group, ``repeats`` those of them that were not new, ``stalls`` the blocks that a
     timer had to repeat, ``ignored`` the opens that were met with silence, ``fallbacks`` the clients that had opened
     and then fetched the image by unicast.  ``waiting`` clients are known to want the image; ``started`` is the ``now``
-    of the pass that is running, 0 without one.
+    of the pass that is running, 0 without one.  A ``paused`` group begins no other.
     """
 
     image: str
@@ -132,6 +132,7 @@ class GroupStatistics:
     fallbacks: int
     waiting: int = 0
     started: float = 0.0
+    paused: bool = False
 
 
 @dataclass(slots=True)

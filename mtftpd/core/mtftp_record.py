@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from math import inf
 
@@ -23,6 +24,10 @@ class Record:
     state: State = field(default_factory=Idle)
     deadline: float = inf
     master: Endpoint | None = None
+    paused: bool = False
+    """Whether no other pass is to begin."""
+    factor: Callable[[float], float] = lambda _now: 1.0
+    """Which part of its rate is used at a time, where there is no master."""
     _totals: Totals = field(default_factory=Totals)
     _waiting: set[str] = field(default_factory=set)
     """Addresses that opened in vain during the pass before: known to listen to the next."""
@@ -38,6 +43,11 @@ class Record:
         run = self._run
         binding = self.binding if run is None else run.binding
         return binding.image.key == image.key and (run is not None or isinstance(self.state, Gather))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a pass is being sent."""
+        return self._run is not None
 
     def images(self) -> frozenset[int]:
         """Return the keys of what is being sent and of what the next pass sends."""
@@ -68,6 +78,7 @@ class Record:
             **asdict(self._totals.including(run)),
             waiting=len(run.waiting if run else self._waiting),
             started=run.started if run else 0.0,
+            paused=self.paused,
         )
 
     @property

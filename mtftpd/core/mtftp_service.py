@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from mtftpd.core.budget import UNLIMITED, LinkBudget
 from mtftpd.core.clients import ClientKind
@@ -18,6 +19,7 @@ from mtftpd.core.groups import Binding, Groups, path_of
 from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
 from mtftpd.core.mtftp import Session
 from mtftpd.core.mtftp_pass import GroupStatistics
+from mtftpd.core.mtftp_timing import serves_ipxe_only
 from mtftpd.core.pass_rates import PassRates
 from mtftpd.core.settings import Settings
 from mtftpd.errors import Malformed
@@ -69,6 +71,7 @@ class MtftpService:
         self._groups = groups
         self._offered = offered
         self._budget = budget
+        self._factor: Callable[[str, float], float] | None = None
         self._sessions = {binding.group: self._session(binding) for binding in groups.bindings}
         self._retiring: list[Session] = []
         self._masters: dict[int, dict[Endpoint, Session]] = {Service.MTFTP: {}, Service.MTFTP_IPXE: {}}
@@ -126,6 +129,43 @@ class MtftpService:
             if str(session.binding.group) == group:
                 effects += session.abort("stopped by the operator", now) + self._settle(session, now)
         return effects
+
+    def pause(self, group: str, now: float) -> Effects:
+        """Begin no more passes on ``group``; () when it is paused already, or when there is no such group.
+
+        The pass that runs ends at once: what listeners have of it is lost with the first second of silence, so there
+        is nothing to go on with.  That of iPXE's own group is completed, because iPXE boots what it has.
+        """
+        sessions = [session for session in self._all() if str(session.binding.group) == group]
+        if not sessions or sessions[0].paused:
+            return ()
+        effects: Effects = (Report(ReportKind.GROUP_PAUSED, detail=(("group", group),)),)
+        for session in sessions:
+            session.paused = True
+            if not serves_ipxe_only(session.binding):
+                effects += session.abort("paused by the operator", now) + self._settle(session, now)
+        return effects
+
+    def resume(self, group: str) -> bool:
+        """Let passes begin on ``group`` again; False when it was not paused."""
+        paused = [session for session in self._all() if str(session.binding.group) == group and session.paused]
+        for session in paused:
+            session.paused = False
+        return bool(paused)
+
+    def start(self, group: str, now: float) -> Effects:
+        """Begin a pass without a master; () when one runs, or where nothing is known of how fast ROMs are."""
+        effects: Effects = ()
+        for session in self._sessions.values():
+            if str(session.binding.group) == group:
+                effects += session.start(now) + self._settle(session, now)
+        return effects
+
+    def slow_down(self, factor: Callable[[str, float], float]) -> None:
+        """Ask ``factor`` from now on which part of its rate a group is sent with where there is no master."""
+        self._factor = factor
+        for session in self._all():
+            session.factor = partial(factor, str(session.binding.group))
 
     def is_fetching(self, address: str) -> bool:
         """Return whether this address is master of a pass, or opened a group and was not served yet."""
@@ -193,7 +233,10 @@ class MtftpService:
                 self._settle(session, now)
 
     def _session(self, binding: Binding) -> Session:
-        return Session(binding, self._budget, rates=None if self._settings.faithful else self.rates)
+        session = Session(binding, self._budget, rates=None if self._settings.faithful else self.rates)
+        if self._factor is not None:
+            session.factor = partial(self._factor, str(binding.group))
+        return session
 
     def _all(self) -> tuple[Session, ...]:
         return (*self._sessions.values(), *self._retiring)
@@ -250,6 +293,8 @@ class MtftpService:
             return (Drop(DropReason.IMAGE_CHANGED, source, binding.image.name),)
         if request.options and source.port != binding.group.port:
             return self._probe(binding, source, request.options)
+        if session.paused and not session.is_running:
+            return (Drop(DropReason.PAUSED, source, str(binding.group)),)
         return session.open(source, now) + self._settle(session, now)
 
     def _session_for(self, socket: int, address: str, name: str) -> Session | None:

@@ -77,6 +77,7 @@ class BootService:
         self.budget = LinkBudget(settings.bandwidth, settings.link.mtu)
         self.rates = PassRates()
         self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered, self.budget, self.rates)
+        self._mtftp.slow_down(self.fallback.rate_factor)
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered, self.learning.actions, self._dhcp.left_out_at)
         self._single_port = SinglePort(self._tftp.stays_on_69)
         self.nodes = NodeWatch(settings, catalogue, self.nics)
@@ -196,7 +197,25 @@ class BootService:
     def stop_pass(self, group: str, now: float) -> Effects:
         """End the pass that ``group`` ("ADDRESS:PORT") is in the middle of; () when there is none."""
         effects = self._mtftp.stop(group, now)
-        return self.nodes.learn(None, effects, now) if effects else ()
+        return self._learn(None, effects, now) if effects else ()
+
+    def pause_group(self, group: str, now: float) -> Effects:
+        """Begin no more passes on ``group``, and tell nobody of it: who opens it is met with silence.
+
+        () when it is paused already, or when there is no such group.
+        """
+        effects = self._mtftp.pause(group, now)
+        if effects:
+            self.fallback.hold(group)
+        return self._learn(None, effects, now) if effects else ()
+
+    def start_group(self, group: str, now: float) -> Effects:
+        """End the pause or the rest of ``group``, and begin a pass where it may do without a master; () for neither."""
+        was_paused, was_resting = self._mtftp.resume(group), self.fallback.wake(group, now)
+        effects = self._mtftp.start(group, now)
+        if was_paused or was_resting:
+            effects = (Report(ReportKind.GROUP_RESUMED, detail=(("group", group),)), *effects)
+        return self._pass_on(self._learn(None, effects, now), now) if effects else ()
 
     def experience(self) -> Experience:
         """Return what was found out about nodes, to be kept for the next run."""

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from ipaddress import AddressValueError, IPv4Address
 from math import isfinite
 from typing import Any
 
 from mtftpd import __version__
-from mtftpd.core.images import MTFTP_BLOCK_SIZE
 from mtftpd.core.leases import ClientKey, Lease
-from mtftpd.core.mtftp_pass import GroupStatistics
 from mtftpd.core.node_states import NodeState
 from mtftpd.core.nodes import NodeStatistics
 from mtftpd.core.service import BootService, Statistics
@@ -25,6 +23,7 @@ from mtftpd.daemon.control import Command
 from mtftpd.daemon.journal import Journal
 from mtftpd.daemon.loop import Pump
 from mtftpd.daemon.plain import plain
+from mtftpd.daemon.session_commands import SessionCommands, session_view
 from mtftpd.daemon.store import Store
 from mtftpd.daemon.trace import Traces
 from mtftpd.wire.datagram import HardwareAddress
@@ -50,6 +49,7 @@ class Status:
         self._started = time.monotonic()
         self._sampled = (self._started, 0)
         self._sending = 0.0
+        self._sessions = SessionCommands(service, pump, lambda: _Progress(service.statistics()).view)
 
     def commands(self) -> dict[str, Command]:
         """Return the commands of the control socket."""
@@ -59,8 +59,7 @@ class Status:
             "nodes": self._nodes,
             "node": self._node,
             "forget": self._forget,
-            "sessions": self._sessions,
-            "stop-session": self._stop_session,
+            **self._sessions.commands(),
             "leases": self._leases,
             "release": self._release,
             "trace": self._trace,
@@ -163,26 +162,6 @@ class Status:
             raise ValueError(f"no node {who}")
         return {"forgotten": str(who)}
 
-    def _sessions(self, request: Request) -> Answer:
-        group = request.get("group")
-        groups = [session_view(each) for each in self._service.statistics().mtftp.groups]
-        if group is None:
-            return {"sessions": groups}
-        found = [each for each in groups if each["group"] == group]
-        if not found:
-            raise ValueError(f"no session {group}; there are: {', '.join(each['group'] for each in groups)}")
-        progress = _Progress(self._service.statistics())
-        nodes = [progress.view(node) for node in self._service.nodes.nodes() if node.group == group]
-        return {"session": found[0], "nodes": nodes}
-
-    def _stop_session(self, request: Request) -> Answer:
-        group = str(request.get("group", ""))
-        effects = self._service.stop_pass(group, time.monotonic())
-        if not effects:
-            raise ValueError(f"no pass is running on {group}")
-        self._pump.perform(effects)
-        return {"stopped": group}
-
     def _trace(self, request: Request) -> Answer:
         after = request.get("after", 0)
         if not isinstance(after, int):
@@ -211,15 +190,6 @@ class Status:
             raise ValueError(f"nobody has a lease of {address}")
         self._pump.perform(effects)
         return {"released": str(address)}
-
-
-def session_view(group: GroupStatistics) -> dict[str, Any]:
-    """Return one session as the control socket tells it: ``rate`` is that of the pass so far, in octets a second."""
-    view = asdict(group)
-    began = view.pop("started")
-    seconds = time.monotonic() - began if group.block else 0.0
-    view["rate"] = round(group.block * MTFTP_BLOCK_SIZE / seconds) if seconds > 0 else 0
-    return view
 
 
 class _Progress:

@@ -96,7 +96,7 @@ def open_session(server: ServerProcess, client: socket.socket) -> None:
 
 
 def test_a_pass_is_shown_while_it_runs_and_can_be_stopped(tmp_path: Path) -> None:
-    # a master that never answers is waited for as long as this, and seven commands must start meanwhile
+    # a master that never answers is waited for as long as this, and a dozen commands must start meanwhile
     patience = ("--timeout-seconds", "60")
     with serving(tmp_path, *patience) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         assert "no pass is running" in refused(tmp_path, "session", "stop", "239.1.1.1:1799")
@@ -113,6 +113,13 @@ def test_a_pass_is_shown_while_it_runs_and_can_be_stopped(tmp_path: Path) -> Non
         assert json.loads(ask(tmp_path, "session", "stop", "239.1.1.1:1799", "--json")) == {"stopped": "239.1.1.1:1799"}
         (session, _) = json.loads(ask(tmp_path, "session", "list", "--json"))
         assert session["state"] == "quiet"
+        ask(tmp_path, "session", "pause", "239.1.1.1:1799")
+        assert "is paused already" in refused(tmp_path, "session", "pause", "239.1.1.1:1799")
+        assert "paused" in ask(tmp_path, "session", "list")
+        assert json.loads(ask(tmp_path, "session", "start", "239.1.1.1:1799", "--json")) == {
+            "started": "239.1.1.1:1799"
+        }
+        assert "neither paused nor resting" in refused(tmp_path, "session", "start", "239.1.1.1:1799")
         assert "stopped by the operator" in ask(tmp_path, "host", "list")
         assert server.stop() == 0
 

@@ -246,8 +246,20 @@ def test_a_rest_is_told_and_the_rate_comes_back_afterwards(world: World) -> None
     assert world.watch.rate_factor(GROUP, world.now) == 0.5
     assert world.watch.rate_factor(GROUP, world.now + REST_SECONDS + RECOVERY_SECONDS) == 1.0
     assert LEAST_FACTOR < 0.5
-    world.watch.wake(GROUP)
+    assert world.watch.wake(GROUP, world.now)
+    assert not world.watch.wake(GROUP, world.now)
     assert world.against(3) is None
+
+
+def test_who_turns_to_port_69_because_the_pass_was_given_up_is_not_blamed(world: World) -> None:
+    world.told(1, 2)
+    world.learn(started(2))
+    world.learn(report(ReportKind.PASS_ABORTED, 2, group=GROUP, outcome="stopped by the operator"))
+    assert world.learn(OPENED_THEN_69) == []
+    assert world.memory.snapshot() == ()
+    world.told(3)
+    assert world.watch.next_deadline() is not None, "no pass is running any more"
+    assert world.learn(report(ReportKind.PASS_ABORTED, 2, group="239.1.1.9:1799", outcome="")) == []
 
 
 LOST_AT_2 = report(ReportKind.MASTER_LOST, 1, group=GROUP, why="silent", block=2, blocks=21)

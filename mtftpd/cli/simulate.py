@@ -31,8 +31,9 @@ Examples:
 _NOTES: Final = """\b
 The server's own code and simulated ROMs on a simulated network, in virtual time: no network and no rights
 are needed, and the same seed gives the same result. Topologies: switch-1g, switch-100m, hub-100, or a TOML
-file (documented in mtftpd/sim/topology_file.py). ROMs: spec, edk1, unicast; with +FAULT, such as
-unicast+never_retransmit, they have faults of the table in specs/quirks.md.
+file (documented in mtftpd/sim/topology_file.py). ROMs: spec, edk1, unicast, and the clients of "mtftpd rom
+list" such as rlx-3nic, which calls from three interfaces; with +FAULT, such as unicast+never_retransmit, they
+have faults of the table in specs/quirks.md.
 Exit status: 0 every node booted the right image, 1 one did not, 78 the topology file is wrong."""
 
 

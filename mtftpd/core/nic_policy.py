@@ -39,7 +39,7 @@ class NicPolicy:
         """Return what ``answer`` does about ``call``, as far as its interface is to be answered."""
         client = call.client
         if not client.boots:
-            return self._answer_system(call, answer)
+            return self._answer_system(call, answer, book)
         machine = self.nics.seen(client.hardware, call.request.options.get(code.MACHINE_IDENTIFIER, b"")[1:])
         how = self.nics.answer(client.hardware)
         if how is Answer.SILENT and call.request.message_type in _ASKING:
@@ -47,10 +47,7 @@ class NicPolicy:
             return call.drop(DropReason.WRONG_NIC, f"{machine.bootable} boots")
         if how is Answer.HOLD:
             call = replace(call, client=replace(client, is_held=True))
-        effects = answer(call)
-        if _is_out_of_addresses(effects) and not self.nics.is_wrong(client.hardware):
-            freed = self._make_room(call, book)
-            effects = (*answer(call), *freed) if freed else effects
+        effects = self._with_room(call, answer, book)
         self._note(call, effects)
         return effects
 
@@ -70,24 +67,26 @@ class NicPolicy:
         """Return when `tick` is due, or None."""
         return self._holds.next_deadline()
 
-    def _make_room(self, call: Call, book: AddressBook) -> Effects:
-        place = book.place_of(call.request, self._own)
-        if place is None:
-            return ()
-        hold = self._holds.make_room(place.network, self.nics.is_wrong, call.now - self._patience)
-        if hold is None or not book.release(hold.key, hold.address, call.now):
-            return ()
-        return (_over(hold),)
-
-    def _answer_system(self, call: Call, answer: Callable[[Call], Effects]) -> Effects:
+    def _answer_system(self, call: Call, answer: Callable[[Call], Effects], book: AddressBook) -> Effects:
         """Answer a system, on whatever interface; what it has is no hold."""
         if self.nics.answer(call.client.hardware) is not Answer.FULL:
             call = replace(call, client=replace(call.client, is_held=True))
-        effects = answer(call)
+        effects = self._with_room(call, answer, book)
         for effect in effects:
             if isinstance(effect, Report) and effect.kind is ReportKind.DHCP_ACKED:
                 self._holds.confirm(effect.address)
         return effects
+
+    def _with_room(self, call: Call, answer: Callable[[Call], Effects], book: AddressBook) -> Effects:
+        """Return what ``answer`` does about ``call``, again when no address was free and one could be taken back."""
+        effects = answer(call)
+        place = book.place_of(call.request, self._own)
+        if place is None or not _is_out_of_addresses(effects) or self.nics.is_wrong(call.client.hardware):
+            return effects
+        hold = self._holds.make_room(place.network, self.nics.is_wrong, call.now - self._patience)
+        if hold is None or not book.release(hold.key, hold.address, call.now):
+            return effects
+        return (*answer(call), _over(hold))
 
     def _note(self, call: Call, effects: Effects) -> None:
         """Remember who was given what."""

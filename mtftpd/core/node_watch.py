@@ -172,7 +172,7 @@ class NodeWatch:
             text = f"{sender.hardware} takes the offer of DHCP server {sender.server}"
             self._alarms.raise_alarm(AlarmKind.FOREIGN_SERVER, sender.server, text, now)
         if sender.client == ClientKind.OTHER.value:
-            self._system(sender, packet, now)
+            self._system(sender, outcome, packet, now)
             return
         if type(outcome) is Drop and outcome.reason in _NOT_OURS:
             return
@@ -198,9 +198,12 @@ class NodeWatch:
             )
             self._alarms.raise_alarm(AlarmKind.LATE_START, str(sender.hardware), text, now)
 
-    def _system(self, sender: Sender, packet: str, now: float) -> None:
+    def _system(self, sender: Sender, outcome: Report | Drop, packet: str, now: float) -> None:
         """Take DHCP without PXE: a node that has booted runs its system now, or another one from a disk."""
         node = self._nodes.known(sender.hardware)
+        taken = outcome.address if type(outcome) is Report and outcome.kind is ReportKind.DHCP_ACKED else ""
+        if self._nodes.at(taken) is not node:
+            self._nodes.vacate(taken)
         asks = sender.message in (MessageType.DISCOVER, MessageType.REQUEST, MessageType.INFORM)
         if node is not None and asks:
             self._move(node, Evidence.SYSTEM, f"DHCP of a system, in state {node.state.value}", packet, now)

@@ -165,7 +165,7 @@ class Nodes:
         if not address or node.address == address:
             return
         if self._by_address.get(address) is not node:
-            self._vacate(address)
+            self.vacate(address)
         if self._by_address.get(node.address) is node and node.address not in node.nics:
             del self._by_address[node.address]
         node.address = address
@@ -176,7 +176,7 @@ class Nodes:
         if not address:
             return
         if self._by_address.get(address) is not node:
-            self._vacate(address)
+            self.vacate(address)
         for former in [each for each, nic in node.nics.items() if nic == hardware and each != address]:
             del node.nics[former]
             if former != node.address:
@@ -190,7 +190,8 @@ class Nodes:
             node.hardware = hardware
             node.address = next((address for address, nic in node.nics.items() if nic == hardware), "")
 
-    def _vacate(self, address: str) -> None:
+    def vacate(self, address: str) -> None:
+        """Take note that nobody of whom there is a record has ``address`` any more."""
         former = self._by_address.pop(address, None)
         if former is None:
             return

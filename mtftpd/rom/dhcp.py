@@ -220,14 +220,16 @@ class Dhcp:
             return NOTHING
         if len(self._offers) < MAX_OFFERS:
             self._offers.append(offer)
-        if select(self._offers, patient=True) is None:
+        profile = self._profile
+        if select(self._offers, patient=profile.plain_patience > 0, loads=profile.loads) is None:
             return NOTHING
         if self._settled is None:
             self._settled = now + self._profile.settle
         return self._choose(now) if now >= self._settled else NOTHING
 
     def _choose(self, now: float) -> Actions:
-        choice = select(self._offers, patient=self._tries < self._profile.plain_patience)
+        patient = self._tries < self._profile.plain_patience
+        choice = select(self._offers, patient=patient, loads=self._profile.loads)
         if choice is None:
             return NOTHING
         self._choice = choice
@@ -273,6 +275,8 @@ class Dhcp:
     def _decide(self, offer: Offer, now: float) -> Actions:
         """Go on with what the chosen offer says: boot, ask on 4011, or ask the boot server of a menu."""
         self._tries = 0
+        if not self._profile.loads:
+            return self._bound(offer)
         if offer.kind is Kind.MENU:
             return self._discover_boot_server(offer, now)
         if offer.kind is Kind.INCOMPLETE:

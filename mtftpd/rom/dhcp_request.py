@@ -13,11 +13,16 @@ from mtftpd.wire.options import Options
 
 def request(kind: MessageType, identity: Identity, profile: DhcpProfile, options: Mapping[int, bytes]) -> DhcpMessage:
     """Return a message of ``kind`` with ``options`` behind option 53; xid, secs and ciaddr are the caller's."""
-    major, minor = profile.undi
-    name = "HW-Client" if Mutation.OWN_CLASS in profile.faults else "PXEClient"
-    end = "\0" if Mutation.NUL_STRINGS in profile.faults else ""
-    client_class = f"{name}:Arch:{profile.architecture:05}:UNDI:{major:03}{minor:03}{end}"
-    machine = b"\0" + identity.uuid
+    said = {
+        53: bytes((kind,)),
+        **options,
+        55: profile.parameters,
+        57: profile.max_message.to_bytes(2, "big"),
+        61: profile.identifier or b"\0" + identity.uuid,
+        77: b"iPXE" if Mutation.SAYS_IPXE in profile.faults else profile.user_class,
+        175: profile.encapsulated,
+        **(_pxe(identity, profile) if profile.vendor_class is None else {60: profile.vendor_class}),
+    }
     return DhcpMessage(
         op=bootp.BOOTREQUEST,
         xid=identity.xid,
@@ -25,18 +30,19 @@ def request(kind: MessageType, identity: Identity, profile: DhcpProfile, options
         htype=identity.hardware.htype,
         hlen=len(identity.hardware.octets),
         flags=bootp.BROADCAST_FLAG if profile.broadcast else 0,
-        options=Options(
-            {
-                53: bytes((kind,)),
-                **options,
-                55: profile.parameters,
-                57: profile.max_message.to_bytes(2, "big"),
-                60: client_class.encode("ascii"),
-                61: machine,
-                93: profile.architecture.to_bytes(2, "big"),
-                94: bytes((1, major, minor)),
-                97: machine,
-                **({77: b"iPXE"} if Mutation.SAYS_IPXE in profile.faults else {}),
-            }
-        ),
+        options=Options({code: value for code, value in said.items() if value}),
     )
+
+
+def _pxe(identity: Identity, profile: DhcpProfile) -> dict[int, bytes]:
+    """Return what makes a client one of PXE."""
+    major, minor = profile.undi
+    name = "HW-Client" if Mutation.OWN_CLASS in profile.faults else "PXEClient"
+    end = "\0" if Mutation.NUL_STRINGS in profile.faults else ""
+    client_class = f"{name}:Arch:{profile.architecture:05}:UNDI:{major:03}{minor:03}{end}"
+    return {
+        60: client_class.encode("ascii"),
+        93: profile.architecture.to_bytes(2, "big"),
+        94: bytes((1, major, minor)),
+        97: b"\0" + identity.uuid,
+    }

@@ -1,6 +1,7 @@
 """One simulated ROM from power-on to an image in memory: DHCP, then multicast or unicast TFTP, then unicast at last.
 
 The order is that of PXE 2.1 figure 2-2: whatever goes wrong with the multicast download, port 69 has the same file.
+What was loaded may be a system that asks for an address of its own.
 A node drives one machine at a time and speaks to the outside in the values of `mtftpd.rom.actions`.
 """
 
@@ -20,6 +21,8 @@ from mtftpd.wire.datagram import Datagram, Endpoint
 MEMORY_LIMIT: Final = 1 << 30
 """The largest image in octets; a stray block 65,535 may claim 32 MiB of it, unicast with roll-over the rest."""
 
+IMPATIENCE: Final = 0.05
+"""Seconds that a ROM with a group of its own listens before it opens."""
 NOT_BOOTABLE: Final = "no boot from this interface"
 """Why a node ends that is an interface of a machine which boots from another one."""
 
@@ -34,6 +37,8 @@ class Node:
         self.dhcp: Dhcp | None = None
         self.mtftp: Mtftp | None = None
         self.tftp: Tftp | None = None
+        self.system: Dhcp | None = None
+        self._way = ""
         self._identity = identity
         self._profile = profile
         self._memory = memory
@@ -50,7 +55,7 @@ class Node:
         """Start from nothing; also the way back from `Phase.FAILED`."""
         self.length = 0
         self.fallback = ""
-        self.mtftp = self.tftp = None
+        self.mtftp = self.tftp = self.system = None
         self._machine = self.dhcp = Dhcp(self._identity, self._profile.dhcp, self._ports)
         return self._entered(self.dhcp.start(now))
 
@@ -93,6 +98,8 @@ class Node:
             following = self._begin_download(self.dhcp, now)
         elif machine is self.mtftp:
             following = self._after_multicast(self.mtftp, now)
+        elif machine is self.system:
+            following = self._after_system(self.system)
         else:
             following = self._after_unicast(now)
         return self._entered((*actions, *following))
@@ -103,6 +110,8 @@ class Node:
             return self._end(Phase.FAILED, dhcp.reason)
         if not self._profile.boots:
             return self._end(Phase.FAILED, NOT_BOOTABLE)
+        if self._profile.multicast_group is not None:
+            return self._begin_compiled_in(plan, self._profile.multicast_group, now)
         if plan.mtftp is None or profile is None:
             return self._begin_unicast(plan, now)
         if profile.probes_first and plan.blocks is None:
@@ -110,17 +119,29 @@ class Node:
         return self._begin_multicast(plan, now)
 
     def _begin_multicast(self, plan: BootPlan, now: float) -> Actions:
-        tags, profile = plan.mtftp, self._profile.mtftp
+        tags = plan.mtftp
         assert tags is not None, "only a plan with a group leads here"
-        assert profile is not None, "only a ROM that reads tags 1 to 5 leads here"
+        group = Endpoint(str(tags.group), tags.client_port)
+        return self._listen(plan, group, tags.server_port, (float(tags.timeout), float(tags.delay)), now)
+
+    def _begin_compiled_in(self, plan: BootPlan, group: Endpoint, now: float) -> Actions:
+        waits = (IMPATIENCE, self._profile.tftp.request_waits[0])
+        return self._listen(plan, group, self._profile.multicast_port, waits, now)
+
+    def _listen(
+        self, plan: BootPlan, group: Endpoint, server_port: int, waits: tuple[float, float], now: float
+    ) -> Actions:
+        profile = self._profile.mtftp
+        assert profile is not None, "only a ROM that has multicast leads here"
+        listen, transmit = waits
         ticket = Ticket(
             station=str(plan.address),
             server=str(plan.server),
-            server_port=tags.server_port,
-            group=Endpoint(str(tags.group), tags.client_port),
+            server_port=server_port,
+            group=group,
             boot_file=plan.boot_file,
-            listen=float(tags.timeout),
-            transmit=float(tags.delay),
+            listen=listen,
+            transmit=transmit,
         )
         self._machine = self.mtftp = Mtftp(ticket, profile, self._memory, MEMORY_LIMIT)
         return self.mtftp.start(now)
@@ -138,7 +159,7 @@ class Node:
     def _after_multicast(self, mtftp: Mtftp, now: float) -> Actions:
         if mtftp.complete:
             self.length = mtftp.blocks.length
-            return self._end(Phase.DONE, "multicast")
+            return self._loaded("multicast", now)
         self.fallback = mtftp.reason
         if Mutation.NO_FALLBACK in self._profile.faults:
             return self._end(Phase.FAILED, mtftp.reason)
@@ -155,7 +176,21 @@ class Node:
         if not tftp.complete:
             return self._end(Phase.FAILED, tftp.reason)
         self.length = tftp.length
-        return self._end(Phase.DONE, "unicast")
+        return self._loaded("unicast", now)
+
+    def _loaded(self, way: str, now: float) -> Actions:
+        if self._profile.system is None:
+            return self._end(Phase.DONE, way)
+        self._way = way
+        self._machine = self.system = Dhcp(self._identity, self._profile.system, self._ports)
+        return self.system.start(now)
+
+    def _after_system(self, system: Dhcp) -> Actions:
+        if system.plan is None:
+            return self._end(Phase.FAILED, f"the system got no address: {system.reason}")
+        if self.plan is None or system.plan.address != self.plan.address:
+            return self._end(Phase.FAILED, "the system got another address")
+        return self._end(Phase.DONE, self._way)
 
     def _end(self, phase: Phase, detail: str) -> Actions:
         self._machine = None

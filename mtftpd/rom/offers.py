@@ -153,10 +153,10 @@ def _kind(tags: PxeOptions, file: bytes, profile: DhcpProfile) -> Kind | Refusal
     return Kind.MENU if tags.menu and tags.prompt is not None else Refusal.NO_MENU
 
 
-def select(offers: Sequence[Offer], *, patient: bool) -> Choice | None:
+def select(offers: Sequence[Offer], *, patient: bool, loads: bool = True) -> Choice | None:
     """Return the best choice among ``offers``, or None when something better may come.
 
-    A plain offer is enough only for a client that is no longer ``patient``, and only with a boot file.
+    A plain offer is enough only for a client that is no longer ``patient``, and with a boot file for who ``loads`` it.
     """
     with_address = [offer for offer in offers if not offer.is_proxy]
     proxies = [offer for offer in offers if offer.is_proxy]
@@ -171,6 +171,6 @@ def select(offers: Sequence[Offer], *, patient: bool) -> Choice | None:
     incomplete = next((offer for offer in with_address if offer.kind is Kind.INCOMPLETE), None)
     if incomplete:
         return Choice(incomplete, None)
-    if plain and plain.boot_file and not patient:
+    if plain and (plain.boot_file or not loads) and not patient:
         return Choice(plain, None)
     return None

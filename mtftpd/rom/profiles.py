@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from mtftpd.quirks.vocabulary import Mutation
-from mtftpd.wire.datagram import HardwareAddress
+from mtftpd.wire.datagram import Endpoint, HardwareAddress
 
 NO_FAULTS: Final[frozenset[Mutation]] = frozenset()
 
@@ -64,6 +64,16 @@ class DhcpProfile:
     plain_patience: int = 2
     new_xid: bool = False
     proxy_port: int = 68
+    vendor_class: bytes | None = None
+    """Option 60 in place of PXE's, b"" for none: what is not PXE sends neither 93, 94 nor 97."""
+    user_class: bytes = b""
+    """Option 77 as it stands on the wire."""
+    encapsulated: bytes = b""
+    """Option 175, by which iPXE and gPXE are known."""
+    identifier: bytes = b""
+    """Option 61, when it is not the UUID."""
+    loads: bool = True
+    """Wants a boot file beside its address."""
     server_from_siaddr: bool = False
     """Takes the boot server from siaddr before option 54; PXE 2.1 has it the other way round."""
     wants_discovery_group: bool = True
@@ -131,6 +141,13 @@ class RomProfile:
     tftp: TftpProfile = TftpProfile()
     faults: frozenset[Mutation] = NO_FAULTS
     """Given with `mtftpd.rom.mutations.mutated`, which hands them to all parts."""
+    oui: bytes = b"\x02\x4d\x54"
+    """The vendor's part of its hardware addresses."""
+    multicast_group: Endpoint | None = None
+    """Compiled in: it opens there at once, without having been told (iPXE)."""
+    multicast_port: int = 1759
+    system: DhcpProfile | None = None
+    """What asks for an address when everything is loaded, and must be given the same one (quirk Q61)."""
     nics: int = 1
     boots_from: int = 1
     boots: bool = True

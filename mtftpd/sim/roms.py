@@ -1,7 +1,8 @@
 """The ROMs that a simulation may have, by name: ``NAME`` or ``NAME+FAULT+FAULT``.
 
-``spec`` and ``edk1`` are the clients of `mtftpd.rom.profiles`; ``unicast`` is the first without multicast.  The faults
-are those of the table in `mtftpd.quirks`: ``unicast+never_retransmit`` is a ROM that any one lost packet kills.
+``spec`` and ``edk1`` are the clients of `mtftpd.rom.profiles`; ``unicast`` is the first without multicast.  The others
+are those of `mtftpd.rom.firmwares`.  The faults are those of the table in `mtftpd.quirks`:
+``unicast+never_retransmit`` is a ROM that any one lost packet kills.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from dataclasses import replace
 from typing import Final
 
 from mtftpd.quirks.vocabulary import Mutation
+from mtftpd.rom.firmwares import FIRMWARES
 from mtftpd.rom.mutations import mutated
 from mtftpd.rom.profiles import PROFILES, SPEC, RomProfile
 
-ROMS: Final = {**PROFILES, "unicast": replace(SPEC, mtftp=None)}
+ROMS: Final = {**PROFILES, "unicast": replace(SPEC, mtftp=None), **FIRMWARES}
 
 
 def rom(name: str) -> RomProfile:

@@ -8,6 +8,7 @@ from random import Random
 from typing import Final
 
 from mtftpd.core.images import MAX_MTFTP_SIZE
+from mtftpd.core.node_settings import OtherNics
 from mtftpd.core.settings import Bandwidth
 from mtftpd.core.wire_time import link_of
 from mtftpd.sim.topology import BUILT_IN, Kind, Topology
@@ -60,7 +61,8 @@ class Scenario:
 
     ``roms`` are names of `mtftpd.rom.profiles.PROFILES` with weights; ``timeout`` is T4 = T5 in seconds;
     ``rate`` is the budget of the server's link in bit/s on the wire, 0 for no limit; ``faithful`` leaves out the paced
-    gear.
+    gear.  The server has ``addresses`` to give out, 0 for more than enough, and is configured with which interface of a
+    node boots and with ``other_nics``, None for nothing.
     """
 
     nodes: int
@@ -73,6 +75,8 @@ class Scenario:
     limit: float = LIMIT
     rate: float = 0.0
     faithful: bool = False
+    addresses: int = 0
+    other_nics: OtherNics | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= MAX_NODES:

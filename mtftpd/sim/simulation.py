@@ -20,39 +20,37 @@ from mtftpd.sim import topology
 from mtftpd.sim.chance import Wire
 from mtftpd.sim.clock import Clock
 from mtftpd.sim.fabric import Fabric, Place
+from mtftpd.sim.fleet import Interface, fleet_of, inventory_of
 from mtftpd.sim.memory import Content, MarkedMemory
 from mtftpd.sim.outcome import NodeOutcome, Outcome, Traffic
 from mtftpd.sim.ports import Port, Ring
-from mtftpd.sim.roms import rom as rom_called
-from mtftpd.sim.scenario import JITTER, Scenario, dealt, shares
+from mtftpd.sim.scenario import JITTER, Scenario, shares
 from mtftpd.sim.segments import SLOWEST, Cable, HubCable, Segment, SwitchCable
 from mtftpd.sim.server import Server
 from mtftpd.sim.station import Station, Witness
 from mtftpd.sim.topology import Kind
-from mtftpd.wire.datagram import HardwareAddress
 
 SERVER: Final = IPv4Address("10.77.0.1")
 _NETWORK: Final = IPv4Network("10.77.0.0/16")
-_FIRST: Final = IPv4Address("10.77.1.0")
+_FIRST: Final = IPv4Address("10.77.1.1")
 _LAST: Final = IPv4Address("10.77.254.255")
 """More than the most nodes; a server may leave out .0 and .255, which some ROMs take for networks."""
 _GROUP: Final = IPv4Address("239.1.1.1")
 _NAME: Final = "image"
 
 
-def hardware_of(number: int) -> HardwareAddress:
-    """Return the locally administered Ethernet address of node ``number``, from 1."""
-    return HardwareAddress(1, b"\x02\x4d\x54" + number.to_bytes(3, "big"))
-
-
 @dataclass(slots=True)
 class Machine:
-    """One node of a simulation and when it was switched on; ``ended`` is negative until it has."""
+    """One node of a simulation and when it was switched on; ``ended`` is negative until it has.
+
+    ``station`` is the interface that boots, which ``others`` do not.
+    """
 
     number: int
     rom: str
     station: Station
     switched_on: float
+    others: tuple[Station, ...] = ()
     ended: float = -1.0
     reason: str = "not done in time"
 
@@ -65,13 +63,13 @@ class Simulation:
         self.clock = Clock()
         self.content = Content(scenario.image_size, scenario.seed)
         self.over = 0
-        self._service = BootService(*_configuration(scenario, self.content))
+        self.service = BootService(*_configuration(scenario, self.content))
         self._segments = [
             Segment(self.clock, plan, self.content, by_packet=by_packet) for plan in scenario.topology.segments
         ]
         cables = [self._cable(segment) for segment in self._segments]
         self.fabric = Fabric(self.clock, scenario.topology, cables, self.content)
-        self._server = Server(self.clock, self._service, self.content, self.fabric)
+        self._server = Server(self.clock, self.service, self.content, self.fabric)
         self.fabric.on_arrival = self._server.arrive
         self.fabric.on_enter = self._entered
         self.machines: list[Machine] = []
@@ -109,28 +107,33 @@ class Simulation:
 
     def _build(self) -> None:
         scenario = self.scenario
-        roms = dealt(scenario.roms, scenario.nodes, Random(f"{scenario.seed}/roms"))
         parts = shares([plan.share for plan in scenario.topology.segments], scenario.nodes)
         cables = [cable for cable, part in zip(self.fabric.cables, parts, strict=True) for _ in range(part)]
         times = scenario.power_on.times(scenario.nodes)
-        for number, (rom, cable, when) in enumerate(zip(roms, cables, times, strict=True), 1):
-            machine = Machine(number, rom, self._station(number, rom, cable), when)
+        for chassis, cable, when in zip(fleet_of(scenario), cables, times, strict=True):
+            uuid = Random(f"{scenario.seed}/{chassis.interfaces[0].number}").randbytes(16)
+            stations = {each.number: self._station(each, uuid, cable) for each in chassis.interfaces}
+            station = stations.pop(chassis.boots.number)
+            machine = Machine(chassis.number, chassis.rom, station, when, tuple(stations.values()))
             self.machines.append(machine)
-            self._by_station[machine.station] = machine
-            self.clock.at(when, machine.station.power_on)
+            self._by_station[station] = machine
+            for each in (*machine.others, station):
+                self.clock.at(when, each.power_on)
 
-    def _station(self, number: int, rom: str, cable: Cable) -> Station:
+    def _station(self, interface: Interface, uuid: bytes, cable: Cable) -> Station:
         plan: topology.Segment = cable.segment.plan
+        number = interface.number
         chance = Random(f"{self.scenario.seed}/{number}")
+        chance.randbytes(16)  # that of the first interface is the UUID of all
         identity = Identity(
-            hardware=hardware_of(number),
-            uuid=chance.randbytes(16),
+            hardware=interface.hardware,
+            uuid=uuid,
             xid=number << 12 | chance.randrange(1 << 12),
             port=2070 + chance.randrange(1000),
             jitter=chance.uniform(-JITTER, JITTER),
         )
         memory = MarkedMemory(self.content)
-        node = Node(identity, rom_called(rom), memory)
+        node = Node(identity, interface.profile, memory)
         port = Port(plan.rate if plan.kind is Kind.SWITCH else 0.0, plan.queue, plan.latency)
         ring = Ring(chance.uniform(1.0, SLOWEST) / plan.speed, plan.ring)
         down = Wire(plan.quality, Random(f"{self.scenario.seed}/{number}/down"))
@@ -142,15 +145,15 @@ class Simulation:
     # -- the end --------------------------------------------------------------------------------------------------
 
     def _entered(self, station: Station, entered: Enter) -> None:
-        if entered.phase not in (Phase.DONE, Phase.FAILED):
+        machine = self._by_station.get(station)
+        if machine is None or entered.phase not in (Phase.DONE, Phase.FAILED):
             return
-        machine = self._by_station[station]
         machine.ended = self.clock.now
         machine.reason = entered.detail
         self.over += 1
 
     def _outcome(self) -> Outcome:
-        statistics = self._service.statistics()
+        statistics = self.service.statistics()
         groups, dropped = statistics.mtftp.groups, self.fabric.dropped()
         traffic = Traffic(
             ideal=self.content.size // MTFTP_BLOCK_SIZE + 1,
@@ -192,11 +195,13 @@ class Simulation:
 
 def _configuration(scenario: Scenario, content: Content) -> tuple[Settings, Catalogue]:
     image = Image(1, _NAME, content.size, content.digest)
+    last = _FIRST + scenario.addresses - 1 if scenario.addresses else _LAST
     settings = Settings(
         link=Link("sim", 1, SERVER, _NETWORK),
         mode=Mode.DHCP,
         boot=Boot(default=_NAME),
-        addressing=Addressing(_FIRST, _LAST),
+        addressing=Addressing(_FIRST, last, serve_all=True),
+        inventory=inventory_of(scenario),
         multicast=Multicast(base=_GROUP, seconds=scenario.timeout),
         bandwidth=scenario.bandwidth,
         faithful=scenario.faithful,

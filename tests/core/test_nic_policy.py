@@ -102,6 +102,14 @@ def test_a_stranger_may_have_what_was_silent_for_long_enough() -> None:
     assert len(stranger.effects(MessageType.DISCOVER)) == 3
 
 
+def test_so_may_a_client_that_is_not_pxe() -> None:
+    settings = with_range(with_nodes(OtherNics.HOLD), 1)
+    lab = Lab(replace(settings, addressing=replace(settings.addressing, serve_all=True)))
+    interfaces(lab)[0].boot()
+    lab.node(SYSTEM, mac=bytes.fromhex("02004d5400ff")).effects(MessageType.DISCOVER)
+    assert states(lab) == ["offered"]
+
+
 def test_the_address_of_a_node_is_that_of_the_interface_that_boots() -> None:
     lab = Lab(UNICAST)
     fixed = IPv4Address("10.0.0.7")

@@ -120,7 +120,7 @@ class Segment:
         self._do(host, host.service.reconfigure(settings, CATALOGUE, self.now))
 
     def add(self, profile: RomProfile, number: int = 1, xid: int = 0x1000, uuid: bytes | None = None) -> Station:
-        hardware = HardwareAddress(1, bytes((2, 0, 0, 0, 0, number)))
+        hardware = HardwareAddress(1, profile.oui + bytes((0, 0, number)))
         memory = ImageMemory()
         identity = Identity(hardware, bytes((number,)) * 16 if uuid is None else uuid, xid)
         station = Station(hardware, Node(identity, profile, memory), memory)

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from mtftpd.rom.actions import NOTHING, Actions, Enter, ImageMemory, Leave, Phase, TakeAddress
+from mtftpd.rom.firmwares import FIRMWARES
 from mtftpd.rom.node import Node
 from mtftpd.rom.profiles import EDK1, PROFILES, SPEC, Identity, RomProfile
 from mtftpd.wire.bootp import MessageType
@@ -180,3 +181,36 @@ def test_a_node_that_is_off_declines_nothing() -> None:
 
 def test_the_profiles_have_the_names_that_people_use() -> None:
     assert {"spec": SPEC, "edk1": EDK1} == PROFILES
+
+
+def with_system() -> tuple[Node, Actions]:
+    """Return a node that has loaded a system, which asks for an address now."""
+    node, _, _ = leased(FIRMWARES["os-dhclient"])
+    unicast(node, build(OptionAck((("tsize", "3"),))))
+    actions = unicast(node, build(Data(1, b"abc")))
+    return node, actions
+
+
+def test_a_system_asks_as_systems_do_and_must_get_the_same_address() -> None:
+    node, actions = with_system()
+    assert phases(actions) == [Phase.DISCOVER]
+    ((_, _, discover),) = dhcp_sent(actions[1:])
+    assert {60, 77, 93, 94, 97, 175}.isdisjoint(discover.options)
+    assert discover.options[61] == b"\xff" + bytes(18)
+    node.receive(from_server(reply(MessageType.OFFER, file=b"")), 1.0)
+    assert phases(node.receive(from_server(reply(MessageType.ACK, file=b"")), 1.0)) == [Phase.DONE]
+
+
+def test_a_system_that_gets_another_address() -> None:
+    node, _ = with_system()
+    other = IPv4Address("10.0.0.200")
+    node.receive(from_server(reply(MessageType.OFFER, yiaddr=other)), 1.0)
+    (ended,) = only(Enter, node.receive(from_server(reply(MessageType.ACK, yiaddr=other)), 1.0))
+    assert ended == Enter(Phase.FAILED, "the system got another address")
+
+
+def test_a_system_that_gets_none() -> None:
+    node, _ = with_system()
+    while (deadline := node.next_deadline()) is not None:
+        actions = node.tick(deadline)
+    assert only(Enter, actions) == [Enter(Phase.FAILED, "the system got no address: no offer")]

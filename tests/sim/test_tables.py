@@ -25,4 +25,4 @@ def test_the_table_of_rates_is_as_it_is_stored_and_a_rate_for_the_slowest_saves_
 
 
 def test_there_is_no_table_of_anything_else() -> None:
-    assert {path.stem for path in FOLDER.iterdir()} == {*BUILT_IN, "rates"}
+    assert {path.stem for path in FOLDER.iterdir()} == {*BUILT_IN, "rates", "machines"}

@@ -26,7 +26,7 @@ from mtftpd.rom.actions import (
     Unbind,
 )
 from mtftpd.rom.node import Node
-from mtftpd.rom.profiles import Identity, RomProfile
+from mtftpd.rom.profiles import SPEC, Identity, RomProfile
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import DhcpMessage
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
@@ -120,7 +120,8 @@ class Segment:
         self._do(host, host.service.reconfigure(settings, CATALOGUE, self.now))
 
     def add(self, profile: RomProfile, number: int = 1, xid: int = 0x1000, uuid: bytes | None = None) -> Station:
-        hardware = HardwareAddress(1, profile.oui + bytes((0, 0, number)))
+        vendor = bytes((2, 0, 0)) if profile.oui == SPEC.oui else profile.oui
+        hardware = HardwareAddress(1, vendor + bytes((0, 0, number)))
         memory = ImageMemory()
         identity = Identity(hardware, bytes((number,)) * 16 if uuid is None else uuid, xid)
         station = Station(hardware, Node(identity, profile, memory), memory)

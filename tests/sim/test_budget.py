@@ -16,7 +16,7 @@ RATE = 5e6
 
 def run(scenario: Scenario, look: Callable[[Statistics], None] = lambda _: None) -> Outcome:
     simulation = Simulation(scenario)
-    service = simulation._service
+    service = simulation.service
     for tenth in range(600):
         simulation.clock.at(tenth / 10, lambda: look(service.statistics()))
     return simulation.run()

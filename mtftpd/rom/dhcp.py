@@ -31,7 +31,7 @@ from mtftpd.rom.actions import (
     Unbind,
 )
 from mtftpd.rom.dhcp_request import request
-from mtftpd.rom.offers import MAX_OFFERS, Choice, Kind, Offer, Refusal, judge, select
+from mtftpd.rom.offers import MAX_OFFERS, Choice, Kind, Offer, Refusal, boot_servers, judge, select
 from mtftpd.rom.profiles import DhcpProfile, Identity, RomPorts
 from mtftpd.rom.reception import Reception
 from mtftpd.wire import bootp, pxe
@@ -293,18 +293,9 @@ class Dhcp:
         boot_type = tags.menu[0].type
         if not boot_type:
             return self._fail(Event.UNUSABLE, "the menu says local boot")
-        control = tags.discovery_control or 0
-        targets = []
-        if not control & pxe.DiscoveryControl.NO_MULTICAST:
-            targets.append(Endpoint(str(tags.discovery_group), self._ports.pxe))
-        if not control & pxe.DiscoveryControl.NO_BROADCAST:
-            targets.append(Endpoint(BROADCAST, self._ports.dhcp_server))
-        for servers in tags.boot_servers:
-            if servers.type == boot_type:
-                targets += [Endpoint(str(address), self._ports.pxe) for address in servers.addresses]
-        if not targets:
+        self._targets = boot_servers(tags, boot_type, self._ports)
+        if not self._targets:
             return self._fail(Event.UNUSABLE, "no boot server of the type in the menu")
-        self._targets = tuple(targets)
         return self._begin_to_ask(pxe.BootItem(boot_type, 0), now)
 
     def _begin_to_ask(self, item: pxe.BootItem | None, now: float) -> Actions:

@@ -13,9 +13,11 @@ from typing import Final, NamedTuple
 
 from mtftpd.errors import Malformed
 from mtftpd.quirks.vocabulary import Mutation
-from mtftpd.rom.profiles import DhcpProfile
+from mtftpd.rom.actions import BROADCAST
+from mtftpd.rom.profiles import DhcpProfile, RomPorts
 from mtftpd.wire import pxe
 from mtftpd.wire.bootp import DhcpMessage
+from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.pxe import DiscoveryControl, PxeOptions
 
 MAX_OFFERS: Final = 16
@@ -174,3 +176,17 @@ def select(offers: Sequence[Offer], *, patient: bool, loads: bool = True) -> Cho
     if plain and (plain.boot_file or not loads) and not patient:
         return Choice(plain, None)
     return None
+
+
+def boot_servers(tags: PxeOptions, boot_type: int, ports: RomPorts) -> tuple[Endpoint, ...]:
+    """Return where a boot server of ``boot_type`` is asked for: by multicast, by broadcast, then each that is listed."""
+    control = tags.discovery_control or 0
+    targets = []
+    if not control & DiscoveryControl.NO_MULTICAST:
+        targets.append(Endpoint(str(tags.discovery_group), ports.pxe))
+    if not control & DiscoveryControl.NO_BROADCAST:
+        targets.append(Endpoint(BROADCAST, ports.dhcp_server))
+    for servers in tags.boot_servers:
+        if servers.type == boot_type:
+            targets += [Endpoint(str(address), ports.pxe) for address in servers.addresses]
+    return tuple(targets)

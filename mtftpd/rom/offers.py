@@ -179,7 +179,7 @@ def select(offers: Sequence[Offer], *, patient: bool, loads: bool = True) -> Cho
 
 
 def boot_servers(tags: PxeOptions, boot_type: int, ports: RomPorts) -> tuple[Endpoint, ...]:
-    """Return where a boot server of ``boot_type`` is asked for: by multicast, by broadcast, then each that is listed."""
+    """Return where a boot server of ``boot_type`` is asked for: by multicast, by broadcast, then each in the list."""
     control = tags.discovery_control or 0
     targets = []
     if not control & DiscoveryControl.NO_MULTICAST:

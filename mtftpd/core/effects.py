@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from mtftpd.core.images import Image
 from mtftpd.core.leases import ClientKey, LeaseState
+from mtftpd.core.memory import Memory
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 
 
@@ -126,6 +127,18 @@ class DropArp(NamedTuple):
     """Leave ``address`` to the kernel again."""
 
     address: str
+
+
+class Keep(NamedTuple):
+    """Have this outlive the server, in place of what was kept under the same key.  Nobody waits for it."""
+
+    memory: Memory
+
+
+class Forget(NamedTuple):
+    """Do not keep this any longer; only its key counts."""
+
+    memory: Memory
 
 
 class DropReason(Enum):
@@ -246,6 +259,18 @@ class Report(NamedTuple):
 
 
 Effect = (
-    Send | SendRun | OpenTransfer | CloseTransfer | Lookup | Release | SaveLease | StuffArp | DropArp | Drop | Report
+    Send
+    | SendRun
+    | OpenTransfer
+    | CloseTransfer
+    | Lookup
+    | Release
+    | SaveLease
+    | StuffArp
+    | DropArp
+    | Keep
+    | Forget
+    | Drop
+    | Report
 )
 Effects = tuple[Effect, ...]

@@ -101,6 +101,7 @@ class Reloader:
         self.assembly = assembly
         tell_warnings(assembly, service.groups)
         if self._parts.state is not None:
+            self._parts.state.save_digests(self._parts.store.digests)
             self._parts.state.save_groups(service.groups.assignments())
         self._close_unused()
 

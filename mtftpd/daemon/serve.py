@@ -58,11 +58,12 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
     say(logging.INFO, "starting", (("version", __version__), ("interface", link.name)))
     store = ImageStore(config.root)
     open_things.callback(store.close)
-    assembly = assemble(config, link, store)
     state = _open_state(config, open_things)
+    store.digests = state.digests() if state is not None else {}
+    assembly = assemble(config, link, store)
     former = (state.groups(), state.leases()) if state is not None else ({}, ())
     service = BootService(assembly.settings, assembly.catalogue, *former)
-    outlets = _open_outlets(config, assembly, open_things)
+    outlets = _open_outlets(config, assembly, open_things, state)
     gate, log = Gate(service), Journal()
     events = Events(config.events) if config.events is not None else None
     hooks = Hooks(config.hook) if config.hook is not None else None
@@ -84,6 +85,7 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
     tell_warnings(assembly, service.groups)
     pump.perform(service.started(time.monotonic()))
     if state is not None:
+        state.save_digests(store.digests)
         state.save_groups(service.groups.assignments())
         state.wait()  # No client may learn of a group that a crash would give to other content.
     return server
@@ -98,7 +100,7 @@ def _open_state(config: Config, open_things: ExitStack) -> SqliteStore | None:
     return state
 
 
-def _open_outlets(config: Config, assembly: Assembly, open_things: ExitStack) -> Outlets:
+def _open_outlets(config: Config, assembly: Assembly, open_things: ExitStack, state: SqliteStore | None) -> Outlets:
     link = assembly.settings.link
     channels = Channels.open(
         Listening(
@@ -118,14 +120,14 @@ def _open_outlets(config: Config, assembly: Assembly, open_things: ExitStack) ->
     if capture is not None:
         open_things.callback(capture.close)
     # After the ports, so that a second server does not sweep the entries of the one that has them.
-    neighbours = _open_neighbours(config, link)
+    neighbours = _open_neighbours(config, link, state)
     if neighbours is not None:
         open_things.callback(neighbours.close)
     return Outlets(channels, link_layer, capture, neighbours)
 
 
-def _open_neighbours(config: Config, link: Link) -> Neighbours | None:
-    opened = open_neighbours(config.state, link.name)
+def _open_neighbours(config: Config, link: Link, state: SqliteStore | None) -> Neighbours | None:
+    opened = open_neighbours(state, link.name)
     if isinstance(opened, Neighbours):
         return opened
     if config.mode is not Mode.TFTP:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from mtftpd.core.effects import Effects, Report, SaveLease
 from mtftpd.daemon.journal import say
-from mtftpd.daemon.store import Store
+from mtftpd.daemon.store import Durability
 from mtftpd.wire.datagram import HardwareAddress
 
 PATIENCE: Final = 1.0
@@ -31,7 +31,7 @@ class _Held(NamedTuple):
 class WriteBarrier:
     """Stands before ``perform``, and lets through what waits for nothing."""
 
-    def __init__(self, store: Store, perform: Callable[[Effects], None]) -> None:
+    def __init__(self, store: Durability, perform: Callable[[Effects], None]) -> None:
         self.descriptor = store.descriptor
         self._store = store
         self._perform = perform

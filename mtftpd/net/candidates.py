@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 from mtftpd.errors import Unavailable
 
 HASH_CHUNK: Final = 1024 * 1024
+SETTLED_SECONDS: Final = 2.0
+"""A file that was changed more recently may change again within the same time stamp: FAT has grains of 2 s."""
 
 Progress = Callable[[str, int, int], None]
 """Told the name of an image, the octets hashed so far and its size."""
@@ -34,11 +36,34 @@ class Generation(NamedTuple):
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
+class FileIdentity(NamedTuple):
+    """What stands for the content of a file from one run to the next: `Generation`, and the time that nobody can set.
+
+    Whoever writes to a file and sets its time back (rsync, cp -p) changes that one all the same (st_ctime).
+    """
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileIdentity:
+        """Return what this status says."""
+        return cls(*Generation.of(status), status.st_ctime_ns)
+
+    def is_settled(self, now: float) -> bool:
+        """Return whether a change at ``now`` (wall time) would show: the times have the grain of a tick or worse."""
+        return now - self.changed / 1e9 >= SETTLED_SECONDS
+
+
 @dataclass(slots=True)
 class Candidate:
     """One open file, ``path`` beneath the root; ``digest`` is the SHA-256 in hex, "" as long as nobody knows it.
 
-    ``descriptor`` is -1 once the file is closed or somebody else's to close.
+    ``identity`` is None when the digest cannot be kept for another run.  ``descriptor`` is -1 once the file is closed
+    or somebody else's to close.
     """
 
     name: str
@@ -46,6 +71,7 @@ class Candidate:
     descriptor: int
     generation: Generation
     digest: str = ""
+    identity: FileIdentity | None = None
 
     def is_intact(self) -> bool:
         """Return whether the file is still what it was when it was opened."""
@@ -60,6 +86,8 @@ class Candidate:
             done += len(chunk)
             progress(self.name, done, self.generation.size)
         self.digest = hashing.hexdigest()
+        if self.identity != FileIdentity.of(os.fstat(self.descriptor)):
+            self.identity = None
 
     def _read(self, offset: int) -> bytes:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,7 +19,7 @@ from mtftpd.core.images import Image
 from mtftpd.core.settings import Catalogue
 from mtftpd.errors import BadConfig, MtftpdError, Unavailable
 from mtftpd.net.beneath import open_regular
-from mtftpd.net.candidates import Candidate, Candidates, Generation, Progress
+from mtftpd.net.candidates import Candidate, Candidates, FileIdentity, Generation, Progress
 
 
 class ImageChanged(MtftpdError):
@@ -60,6 +61,8 @@ class ImageStore:
         self._keys = itertools.count(1)
         self._open: dict[int, _Open] = {}
         self._by_generation: dict[Generation, _Open] = {}
+        self.digests: dict[FileIdentity, str] = {}
+        """Digests that need not be computed: those of the last catalogue, or of an earlier run (set by the owner)."""
 
     def close(self) -> None:
         """Close every descriptor; images of this store cannot be read afterwards."""
@@ -109,6 +112,7 @@ class ImageStore:
             entry = entries[candidate.generation]
             paths[name] = paths[entry.path] = entry.image
         self._pin({entry.image.key for entry in entries.values()})
+        self.digests = {each.identity: each.digest for each in candidates if each.identity is not None}
         return Catalogue(tuple(entry.image for entry in entries.values()), paths)
 
     def close_retired(self, in_use: Collection[int]) -> list[Image]:
@@ -187,9 +191,14 @@ class ImageStore:
             descriptor = open_regular(self._directory, relative)
         except OSError as error:
             raise BadConfig(f"--image {name}={path}: {self._why(error)}") from error
-        generation = Generation.of(os.fstat(descriptor))
+        status = os.fstat(descriptor)
+        generation, identity = Generation.of(status), FileIdentity.of(status)
         known = self._by_generation.get(generation)
-        return Candidate(name, relative, descriptor, generation, known.image.digest if known is not None else "")
+        kept = self.digests.get(identity, "")
+        digest = known.image.digest if known is not None else kept
+        # What an open image is known by is not enough for another run: its times may have been set back.
+        will_do = bool(kept) or (known is None and identity.is_settled(time.time()))
+        return Candidate(name, relative, descriptor, generation, digest, identity if will_do else None)
 
     def _entry_of(self, candidate: Candidate) -> _Open:
         generation = candidate.generation

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import resource
 import select
@@ -153,6 +155,24 @@ def test_a_reload_remembers_new_groups(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "state" / "mtftpd.db")) as found:
         groups = found.execute("SELECT address FROM image_groups ORDER BY address").fetchall()
     assert groups == [("239.1.1.1",), ("239.1.1.2",)]
+
+
+def test_a_file_that_has_not_changed_is_not_read_again(tmp_path: Path) -> None:
+    """The second start believes the digest that it finds, whatever it is."""
+    root = Path(os.__file__).parent
+    options = (*dhcp(tmp_path), "--root", str(root), "--image", "nbp=os.py")
+    database = tmp_path / "state" / "mtftpd.db"
+    with serving(tmp_path, *options) as server:
+        assert server.stop() == 0
+    with closing(sqlite3.connect(database)) as found, found:
+        digest = hashlib.sha256((root / "os.py").read_bytes()).hexdigest()
+        assert found.execute("SELECT digest FROM digests").fetchall() == [(digest,)]
+        found.execute("UPDATE digests SET digest = ?", ("ab" * 32,))
+    (tmp_path / "notify").unlink()
+    with serving(tmp_path, *options) as server:
+        assert server.stop() == 0
+    with closing(sqlite3.connect(database)) as found:
+        assert ("ab" * 32,) in found.execute("SELECT digest FROM image_groups").fetchall()
 
 
 def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -14,10 +18,13 @@ import pytest
 import trio
 
 from mtftpd.core.effects import DropArp, StuffArp
-from mtftpd.daemon.neighbours import FILE, EntryList, Neighbours, open_neighbours
+from mtftpd.daemon.neighbours import Neighbours, open_neighbours
+from mtftpd.daemon.store import OwnedEntry, writer
+from mtftpd.daemon.store.sqlite import NAME, SqliteStore
 from mtftpd.net.namespaces import private_network
 from mtftpd.net.neighbours import NeighbourTable
 from mtftpd.wire.datagram import HardwareAddress
+from tests.daemon.store.test_writer import full_disk
 
 system = pytest.mark.system
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -48,8 +55,8 @@ def set_by_hand(address: IPv4Address, octets: bytes) -> None:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[Path]:
-    """A namespace with the link ``lan0``, and a state folder."""
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A namespace with the link ``lan0``, and a folder for state."""
     with private_network():
         ip("link", "add", "lan0", "type", "veth", "peer", "name", "far0")
         ip("link", "set", "lan0", "up")
@@ -57,26 +64,38 @@ def state(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "state"
 
 
-def opened(state: Path) -> Neighbours:
-    neighbours = open_neighbours(state, "lan0")
+@pytest.fixture
+def store(folder: Path) -> Iterator[SqliteStore]:
+    with closing(SqliteStore(folder)) as opened:
+        yield opened
+
+
+def opened(store: SqliteStore, interface: str = "lan0") -> Neighbours:
+    neighbours = open_neighbours(store, interface)
     assert isinstance(neighbours, Neighbours)
     return neighbours
 
 
-def killed(neighbours: Neighbours, effects: Iterable[StuffArp | DropArp]) -> None:
-    """Have this done by a server that ends before it can undo it."""
-    neighbours.apply(effects)
+def killed(neighbours: Neighbours, effects: Iterable[StuffArp | DropArp], folder: Path) -> SqliteStore:
+    """Have this done by a server that ends before it can undo it; return what the next one finds."""
+    neighbours.apply(list(effects))
+    left = folder.with_name(f"{folder.name}-left")
+    shutil.copytree(folder, left)
     neighbours._table.close()
+    return SqliteStore(left)
 
 
-def listed(state: Path) -> dict[IPv4Address, bytes]:
-    return EntryList(state, "lan0").load()[1]
+def listed(folder: Path) -> dict[IPv4Address, bytes]:
+    """Return what is on the disk, while a server may be writing to it."""
+    with closing(sqlite3.connect(f"file:{folder / NAME}?mode=ro", uri=True)) as connection:
+        rows = connection.execute("SELECT address, hardware FROM neighbours").fetchall()
+    return {IPv4Address(address): bytes.fromhex(octets) for address, octets in rows}
 
 
 @system
 @needs_root
-def test_sets_follows_and_removes(state: Path) -> None:
-    neighbours = opened(state)
+def test_sets_follows_and_removes(store: SqliteStore, folder: Path) -> None:
+    neighbours = opened(store)
     steps: tuple[tuple[list[StuffArp | DropArp], dict[IPv4Address, bytes]], ...] = (
         ([stuff(A, ONE), stuff(B, TWO)], {A: ONE, B: TWO}),
         ([stuff(A, TWO), drop(B), drop(C)], {A: TWO}),
@@ -84,16 +103,18 @@ def test_sets_follows_and_removes(state: Path) -> None:
     )
     for effects, expected in steps:
         neighbours.apply(effects)
-        assert permanent() == listed(state) == expected
+        store.wait()
+        assert permanent() == listed(folder) == expected
         assert [neighbours.covers(str(address)) for address in (A, B)] == [A in expected, B in expected]
     neighbours.close()
-    assert permanent() == listed(state) == {}
+    store.wait()
+    assert permanent() == listed(folder) == {}
 
 
 @system
 @needs_root
-def test_a_renewal_puts_back_what_was_flushed_and_yields_to_what_was_set(state: Path) -> None:
-    neighbours = opened(state)
+def test_a_renewal_puts_back_what_was_flushed_and_yields_to_what_was_set(store: SqliteStore) -> None:
+    neighbours = opened(store)
     neighbours.apply([stuff(A, ONE), stuff(B, ONE)])
     ip("neigh", "del", str(A), "dev", "lan0")
     set_by_hand(B, TWO)
@@ -105,11 +126,13 @@ def test_a_renewal_puts_back_what_was_flushed_and_yields_to_what_was_set(state: 
 
 @system
 @needs_root
-def test_what_is_set_by_hand_is_neither_listed_nor_removed(state: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_set_by_hand_is_neither_listed_nor_removed(
+    store: SqliteStore, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     set_by_hand(A, ONE)
-    neighbours = opened(state)
+    neighbours = opened(store)
     neighbours.apply([stuff(A, ONE), stuff(B, ONE)])
-    assert listed(state) == {B: ONE}
+    assert listed(folder) == {B: ONE}
     assert "neighbour-not-set" in [record.__dict__["event"] for record in caplog.records]
     neighbours.apply([drop(A), drop(B)])
     neighbours.close()
@@ -118,15 +141,17 @@ def test_what_is_set_by_hand_is_neither_listed_nor_removed(state: Path, caplog: 
 
 @system
 @needs_root
-def test_every_entry_is_listed_before_it_is_set(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_entry_is_on_the_disk_before_it_is_set(
+    store: SqliteStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put, before = NeighbourTable.put, []
 
     def put_and_look(table: NeighbourTable, address: IPv4Address, hardware: bytes) -> None:
-        before.append(listed(state))
+        before.append(listed(folder))
         put(table, address, hardware)
 
     monkeypatch.setattr(NeighbourTable, "put", put_and_look)
-    neighbours = opened(state)
+    neighbours = opened(store)
     neighbours.apply([stuff(A, ONE), stuff(B, TWO)])
     assert before == [{A: ONE, B: TWO}] * 2
     neighbours.close()
@@ -134,52 +159,55 @@ def test_every_entry_is_listed_before_it_is_set(state: Path, monkeypatch: pytest
 
 @system
 @needs_root
-def test_nothing_is_set_that_cannot_be_listed(state: Path, caplog: pytest.LogCaptureFixture) -> None:
-    neighbours = opened(state)
-    (state / FILE).unlink()
-    (state / FILE).mkdir()
+def test_nothing_is_set_that_cannot_be_listed(
+    store: SqliteStore, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.01)
+    neighbours = opened(store)
+    neighbours.apply([stuff(B, ONE)])
+    with full_disk(folder):
+        neighbours.apply([stuff(A, ONE)])
+        assert permanent() == {B: ONE}
+        assert "no neighbour entries are set meanwhile" in caplog.text
+        neighbours.apply([drop(B)])
+        assert permanent() == {}
+    while store.health().degraded:
+        threading.Event().wait(0.001)
+    assert listed(folder) == {}
     neighbours.apply([stuff(A, ONE)])
-    assert permanent() == {}
-    assert f"{FILE} cannot be written" in caplog.text
-    (state / FILE).rmdir()
-    neighbours.apply([stuff(A, ONE)])
-    assert permanent() == {A: ONE}
-    (state / FILE).unlink()
-    (state / FILE).mkdir()
-    neighbours.close()
-    assert permanent() == {}
-
-
-@system
-@needs_root
-def test_a_start_sweeps_what_is_still_as_it_was_left(state: Path) -> None:
-    killed(opened(state), [stuff(A, ONE), stuff(B, ONE), stuff(C, ONE)])
-    set_by_hand(B, TWO)
-    ip("neigh", "del", str(C), "dev", "lan0")
-    neighbours = opened(state)
-    assert permanent() == {B: TWO}
-    assert listed(state) == {}
+    assert permanent() == listed(folder) == {A: ONE}
     neighbours.close()
 
 
 @system
 @needs_root
-def test_the_link_of_the_earlier_run_may_be_another_one_or_gone(state: Path) -> None:
+def test_a_start_sweeps_what_is_still_as_it_was_left(store: SqliteStore, folder: Path) -> None:
+    with closing(killed(opened(store), [stuff(A, ONE), stuff(B, ONE), stuff(C, ONE)], folder)) as left:
+        assert {entry.address for entry in left.neighbours()} == {A, B, C}
+        set_by_hand(B, TWO)
+        ip("neigh", "del", str(C), "dev", "lan0")
+        neighbours = opened(left)
+        assert permanent() == {B: TWO}
+        neighbours.close()
+    assert listed(folder.with_name("state-left")) == {}
+
+
+@system
+@needs_root
+def test_the_link_of_the_earlier_run_may_be_another_one_or_gone(store: SqliteStore, folder: Path) -> None:
     ip("link", "set", "far0", "up")
-    neighbours = open_neighbours(state, "far0")
-    assert isinstance(neighbours, Neighbours)
-    killed(neighbours, [stuff(A, ONE)])
-    opened(state).close()
-    assert "10.9.0.7" not in ip("neigh", "show", "nud", "permanent")
-    EntryList(state, "gone0").save({A: ONE})
-    opened(state).close()
-    assert listed(state) == {}
+    neighbours = opened(store, "far0")
+    assert store.list_neighbours([OwnedEntry("gone0", B, ONE)])
+    with closing(killed(neighbours, [stuff(A, ONE)], folder)) as left:
+        opened(left).close()
+        assert "10.9.0.7" not in ip("neigh", "show", "nud", "permanent")
+    assert listed(folder.with_name("state-left")) == {}
 
 
 @system
 @needs_root
-async def test_what_is_wanted_is_done_by_and_by_and_the_last_word_counts(state: Path) -> None:
-    neighbours = opened(state)
+async def test_what_is_wanted_is_done_by_and_by_and_the_last_word_counts(store: SqliteStore) -> None:
+    neighbours = opened(store)
     for effect in (stuff(A, ONE), stuff(B, ONE), stuff(A, TWO), drop(B)):
         neighbours.want(effect)
     with trio.fail_after(20):
@@ -194,7 +222,7 @@ async def test_what_is_wanted_is_done_by_and_by_and_the_last_word_counts(state: 
 
 @system
 @needs_root
-def test_without_the_right_to_do_it_the_reason_is_given(state: Path) -> None:
+def test_without_the_right_to_do_it_the_reason_is_given(folder: Path) -> None:
     ask = "import sys; from mtftpd.net.neighbours import NeighbourTable; print(NeighbourTable(1).reason)"
     command = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--", sys.executable, "-c", ask]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "CAP_NET_ADMIN is missing\n"
@@ -204,20 +232,6 @@ def test_without_a_state_folder_there_are_none() -> None:
     assert open_neighbours(None, "lo") == "there is no --state folder to list them in"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "{",
-        '{"version":2,"interface":"a","entries":{}}',
-        '{"version":1,"interface":"a","entries":{"10.9.0.7":"x"}}',
-        '{"version":1,"interface":"a","entries":{"10.9.0":"02"}}',
-    ],
-)
-def test_a_corrupt_list_is_set_aside(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / FILE).write_text(content)
-    entries = EntryList(tmp_path, "eth0")
-    assert entries.load() == ("eth0", {})
-    assert "ip neighbour show nud permanent" in caplog.text
-    assert (tmp_path / f"{FILE}.corrupt-1").read_text() == content
-    entries.save({A: ONE})
-    assert entries.load() == ("eth0", {A: ONE})
+def test_loopback_has_none(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path)) as store:
+        assert open_neighbours(store, "lo") == "lo does not use ARP"

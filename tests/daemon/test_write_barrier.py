@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
@@ -12,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtftpd.core.effects import Effect, Effects, Report, ReportKind, SaveLease, Send
-from mtftpd.core.leases import ClientKey, Lease, LeaseState
-from mtftpd.daemon.store import Health
+from mtftpd.core.leases import ClientKey, LeaseState
 from mtftpd.daemon.write_barrier import PATIENCE, WriteBarrier
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 
@@ -29,32 +27,14 @@ class ManualStore:
     def acknowledge(self) -> None:
         pass
 
-    def leases(self) -> tuple[Lease, ...]:
-        return ()
-
-    def groups(self) -> dict[str, IPv4Address]:
-        return {}
-
     def save_lease(self, lease: SaveLease) -> None:
         self.saved.append(lease)
-
-    def save_groups(self, groups: Mapping[str, IPv4Address]) -> None:
-        raise AssertionError("nobody asked for that")
 
     def ticket(self) -> int:
         return len(self.saved)
 
     def durable(self) -> int:
         return self.written
-
-    def look(self) -> None:
-        pass
-
-    def health(self) -> Health:
-        return Health("", "", self.ticket() - self.written, 0, self.ticket())
-
-    def close(self) -> None:
-        pass
 
 
 class Stand:

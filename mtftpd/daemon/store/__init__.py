@@ -1,18 +1,23 @@
-"""What the server knows of its former life, behind one protocol: leases, and the groups of file contents.
+"""What the server knows of its former life, behind one protocol.
+
+That is leases, the groups and digests of file contents, the neighbour entries that it owns, and what the core wants to
+have kept (`mtftpd.core.memory`).
 
 SQLite in the state folder is the one implementation (`mtftpd.daemon.store.sqlite`); another database takes its place
-by having these methods.  None of them waits for a disk.
+by having these methods.  None of them waits for a disk, but `Store.list_neighbours`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mtftpd.core.effects import SaveLease
 from mtftpd.core.leases import Lease
+from mtftpd.core.memory import Former, Memory
+from mtftpd.net.candidates import FileIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,16 @@ class Health:
     """Lease records that were written in this run."""
 
 
-class Store(Protocol):
-    """Durable state.  What is saved is written in the order of the calls, or not at all."""
+class OwnedEntry(NamedTuple):
+    """A neighbour entry that this server has set, or is about to."""
+
+    interface: str
+    address: IPv4Address
+    hardware: bytes
+
+
+class Durability(Protocol):
+    """What is durable.  Whatever is saved is written in the order of the calls, or not at all."""
 
     @property
     def descriptor(self) -> int:
@@ -40,23 +53,51 @@ class Store(Protocol):
     def acknowledge(self) -> None:
         """Take note that `durable` has grown."""
 
-    def leases(self) -> tuple[Lease, ...]:
-        """Return the leases of the former run, their times on this machine's monotonic clock."""
-
-    def groups(self) -> dict[str, IPv4Address]:
-        """Return SHA-256 digests with the multicast groups that the former run gave them."""
-
     def save_lease(self, lease: SaveLease) -> None:
         """Write the new state of one record soon."""
-
-    def save_groups(self, groups: Mapping[str, IPv4Address]) -> None:
-        """Make these the groups that are remembered."""
 
     def ticket(self) -> int:
         """Return the number that `durable` reaches once everything that was saved so far is durable."""
 
     def durable(self) -> int:
         """Return the ticket that has been reached; while nothing can be written, every ticket has been."""
+
+
+class Store(Durability, Protocol):
+    """All durable state."""
+
+    def leases(self) -> tuple[Lease, ...]:
+        """Return the leases of the former run, their times on this machine's monotonic clock."""
+
+    def groups(self) -> dict[str, IPv4Address]:
+        """Return SHA-256 digests with the multicast groups that the former run gave them."""
+
+    def neighbours(self) -> tuple[OwnedEntry, ...]:
+        """Return the neighbour entries that the former run has not removed."""
+
+    def digests(self) -> dict[FileIdentity, str]:
+        """Return the SHA-256 digests of the files that the former run has read."""
+
+    def former(self) -> Former:
+        """Return what the core had kept, its times on this machine's monotonic clock."""
+
+    def save_groups(self, groups: Mapping[str, IPv4Address]) -> None:
+        """Make these the groups that are remembered."""
+
+    def save_digests(self, digests: Mapping[FileIdentity, str]) -> None:
+        """Make these the digests that are remembered."""
+
+    def list_neighbours(self, entries: Iterable[OwnedEntry]) -> bool:
+        """Note that these are about to be set; waits, in any thread.  False when that is not durable."""
+
+    def unlist_neighbours(self, entries: Iterable[OwnedEntry]) -> None:
+        """Note that these are removed; in any thread."""
+
+    def keep(self, memory: Memory) -> None:
+        """Keep this in place of what has the same key."""
+
+    def forget(self, memory: Memory) -> None:
+        """Keep what has this key no longer."""
 
     def look(self) -> None:
         """Follow the wall clock; called about once a second."""

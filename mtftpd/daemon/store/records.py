@@ -9,17 +9,24 @@ from math import inf, isfinite
 
 from mtftpd.core.effects import SaveLease
 from mtftpd.core.leases import ClientKey, Lease, LeaseState
+from mtftpd.core.memory import Former
+from mtftpd.daemon.store import OwnedEntry
+from mtftpd.daemon.store.memories import read_memories
 from mtftpd.daemon.store.timescale import Timescale
 from mtftpd.daemon.store.writer import Row
+from mtftpd.net.candidates import FileIdentity
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a file holds, read strictly; the times of ``leases`` are wall time."""
+    """What a file holds, read strictly; the times of ``leases`` and of ``former`` are wall time."""
 
     scale: Timescale | None
     leases: tuple[Lease, ...]
     groups: dict[str, IPv4Address]
+    neighbours: tuple[OwnedEntry, ...]
+    digests: dict[FileIdentity, str]
+    former: Former
 
 
 def read_contents(connection: sqlite3.Connection) -> Contents:
@@ -28,7 +35,16 @@ def read_contents(connection: sqlite3.Connection) -> Contents:
     scale = Timescale(*clock) if clock is not None else None
     rows = connection.execute("SELECT address, client, state, expires FROM leases ORDER BY number")
     leases = tuple(_lease(*row) for row in rows)
-    return Contents(scale, leases, read_groups(connection))
+    entries = connection.execute("SELECT interface, address, hardware FROM neighbours")
+    digests = connection.execute("SELECT file, digest FROM digests")
+    return Contents(
+        scale,
+        leases,
+        read_groups(connection),
+        tuple(OwnedEntry(name, IPv4Address(address), bytes.fromhex(octets)) for name, address, octets in entries),
+        {_file(file): digest for file, digest in digests},
+        read_memories(connection),
+    )
 
 
 def read_groups(connection: sqlite3.Connection) -> dict[str, IPv4Address]:
@@ -51,6 +67,13 @@ def on_monotonic_clock(lease: Lease, scale: Timescale) -> Lease:
     """Return a lease that was read with its time moved from the wall clock."""
     expires = 0.0 if lease.state is LeaseState.FREE else lease.expires - scale.offset
     return Lease(lease.key, lease.address, lease.state, expires)
+
+
+def _file(text: str) -> FileIdentity:
+    numbers = tuple(map(int, text.split()))
+    if len(numbers) != len(FileIdentity._fields):
+        raise ValueError(f"{text!r} is no file")
+    return FileIdentity(*numbers)
 
 
 def _lease(address: str, client: str | None, state: str, expires: float | None) -> Lease:

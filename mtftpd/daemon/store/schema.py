@@ -6,7 +6,9 @@ A step that was released is never changed.  Whoever needs a table appends a step
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 APPLICATION_ID: Final = 0x4D54_4654
@@ -33,9 +35,56 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
                address TEXT NOT NULL
            ) STRICT, WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE neighbours (
+               interface TEXT NOT NULL,
+               address TEXT NOT NULL,
+               hardware TEXT NOT NULL,
+               PRIMARY KEY (interface, address)
+           ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE digests (
+               file TEXT PRIMARY KEY,
+               digest TEXT NOT NULL
+           ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE marks (
+               node TEXT PRIMARY KEY,
+               fingerprint TEXT NOT NULL,
+               reason TEXT NOT NULL,
+               at REAL NOT NULL,
+               failures INTEGER NOT NULL,
+               successes INTEGER NOT NULL
+           ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE lessons (
+               node TEXT PRIMARY KEY,
+               fingerprint TEXT NOT NULL,
+               at REAL NOT NULL,
+               times INTEGER NOT NULL
+           ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE attempts (
+               node TEXT PRIMARY KEY,
+               began REAL NOT NULL,
+               since REAL NOT NULL,
+               state TEXT NOT NULL,
+               reason TEXT NOT NULL,
+               packet TEXT NOT NULL,
+               inferred INTEGER NOT NULL,
+               round INTEGER NOT NULL,
+               address TEXT NOT NULL,
+               stage TEXT NOT NULL,
+               rom TEXT NOT NULL,
+               file TEXT NOT NULL,
+               multicast TEXT NOT NULL
+           ) STRICT, WITHOUT ROWID""",
+        "CREATE TABLE passes (multicast TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    ),
 )
-"""``leases.client`` is htype/octets in hex (htype/id/octets for a client identifier); ``expires`` is wall time in
-seconds since 1970, NULL for ever; a row that is written again gets the next ``number``, so they are in order."""
+"""``leases.client`` is htype/octets in hex (htype/id/octets for a client identifier); times are wall time in seconds
+since 1970, ``expires`` is NULL for ever; a row that is written again gets the next ``number``, so they are in order.
+
+``node`` is htype/octets (or an IPv4 address), in ``marks`` with the stage of its boot behind it, in ``lessons`` with a
+quirk, in ``attempts`` with their number; a ``fingerprint`` is a JSON array; ``file`` of ``digests`` is what `stat` says
+of it: device, inode, size and the times of change in ns; ``multicast`` is ADDRESS:PORT of a group.
+"""
 
 VERSION: Final = len(MIGRATIONS)
 
@@ -60,11 +109,28 @@ LEASES: Final = Table(
     remove="DELETE FROM leases WHERE address IN (SELECT value FROM json_each(:keys))",
     shift="UPDATE leases SET expires = expires + :step",
 )
-IMAGE_GROUPS: Final = Table(
-    replace="INSERT OR REPLACE INTO image_groups SELECT value ->> 0, value ->> 1 FROM json_each(:rows)",
-    remove="DELETE FROM image_groups WHERE digest IN (SELECT value FROM json_each(:keys))",
-)
-TABLES: Final = (LEASES, IMAGE_GROUPS)
+
+
+def _plain(name: str, columns: int, key: str, times: Mapping[int, str] = MappingProxyType({})) -> Table:
+    """Return a table whose rows are taken as they are; ``key`` is an expression, ``times`` are columns by number."""
+    values = ", ".join(
+        f"(value ->> {number}) + :offset" if number in times else f"value ->> {number}" for number in range(columns)
+    )
+    return Table(
+        replace=f"INSERT OR REPLACE INTO {name} SELECT {values} FROM json_each(:rows)",
+        remove=f"DELETE FROM {name} WHERE {key} IN (SELECT value FROM json_each(:keys))",
+        shift=f"UPDATE {name} SET {', '.join(f'{each} = {each} + :step' for each in times.values())}" if times else "",
+    )
+
+
+IMAGE_GROUPS: Final = _plain("image_groups", 2, "digest")
+NEIGHBOURS: Final = _plain("neighbours", 3, "interface || ' ' || address")
+DIGESTS: Final = _plain("digests", 2, "file")
+MARKS: Final = _plain("marks", 6, "node", {3: "at"})
+LESSONS: Final = _plain("lessons", 4, "node", {2: "at"})
+ATTEMPTS: Final = _plain("attempts", 13, "node", {1: "began", 2: "since"})
+PASSES: Final = _plain("passes", 1, "multicast")
+TABLES: Final = (LEASES, IMAGE_GROUPS, NEIGHBOURS, DIGESTS, MARKS, LESSONS, ATTEMPTS, PASSES)
 
 
 def check(connection: sqlite3.Connection) -> None:

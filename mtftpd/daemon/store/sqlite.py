@@ -13,7 +13,7 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -21,13 +21,16 @@ from typing import Final
 
 from mtftpd.core.effects import SaveLease
 from mtftpd.core.leases import Lease
+from mtftpd.core.memory import Former, Memory
 from mtftpd.daemon.journal import say
-from mtftpd.daemon.store import Health, groups_file
+from mtftpd.daemon.store import Health, OwnedEntry, groups_file
+from mtftpd.daemon.store.memories import key_of, on_clock, row_of_memory
 from mtftpd.daemon.store.records import Contents, on_monotonic_clock, read_contents, read_groups, row_of
-from mtftpd.daemon.store.schema import IMAGE_GROUPS, LEASES, VERSION, check, migrate
+from mtftpd.daemon.store.schema import DIGESTS, IMAGE_GROUPS, LEASES, NEIGHBOURS, VERSION, check, migrate
 from mtftpd.daemon.store.timescale import this_moment
 from mtftpd.daemon.store.writer import CLOSE_SECONDS, Writer
 from mtftpd.errors import Unavailable
+from mtftpd.net.candidates import FileIdentity
 
 NAME: Final = "mtftpd.db"
 _LOCK: Final = "mtftpd.lock"
@@ -59,6 +62,9 @@ class SqliteStore:
         scale = contents.scale.resumed(now) if contents.scale is not None else now
         self._leases = tuple(on_monotonic_clock(lease, scale) for lease in contents.leases)
         self._groups = contents.groups
+        self._neighbours = contents.neighbours
+        self._digests = contents.digests
+        self._former = on_clock(contents.former, scale.offset)
         self._written = 0
         self._writer = Writer(connection, scale, str(self._path))
         self.descriptor = self._writer.descriptor
@@ -76,6 +82,18 @@ class SqliteStore:
         """See `Store.groups`."""
         return dict(self._groups)
 
+    def neighbours(self) -> tuple[OwnedEntry, ...]:
+        """See `Store.neighbours`."""
+        return self._neighbours
+
+    def digests(self) -> dict[FileIdentity, str]:
+        """See `Store.digests`."""
+        return dict(self._digests)
+
+    def former(self) -> Former:
+        """See `Store.former`."""
+        return self._former
+
     def save_lease(self, lease: SaveLease) -> None:
         """See `Store.save_lease`."""
         self._written += 1
@@ -89,6 +107,35 @@ class SqliteStore:
             if self._groups.get(digest) != group:
                 self._writer.put(IMAGE_GROUPS, digest, (digest, str(group)))
         self._groups = dict(groups)
+
+    def save_digests(self, digests: Mapping[FileIdentity, str]) -> None:
+        """See `Store.save_digests`."""
+        for file in self._digests.keys() - digests.keys():
+            self._writer.put(DIGESTS, _text(file), None)
+        for file, digest in digests.items():
+            if self._digests.get(file) != digest:
+                self._writer.put(DIGESTS, _text(file), (_text(file), digest))
+        self._digests = dict(digests)
+
+    def list_neighbours(self, entries: Iterable[OwnedEntry]) -> bool:
+        """See `Store.list_neighbours`."""
+        for entry in entries:
+            row = entry.interface, str(entry.address), entry.hardware.hex()
+            self._writer.put(NEIGHBOURS, _place(entry), row)
+        return self._writer.wait(CLOSE_SECONDS)
+
+    def unlist_neighbours(self, entries: Iterable[OwnedEntry]) -> None:
+        """See `Store.unlist_neighbours`."""
+        for entry in entries:
+            self._writer.put(NEIGHBOURS, _place(entry), None)
+
+    def keep(self, memory: Memory) -> None:
+        """See `Store.keep`."""
+        self._writer.put(*key_of(memory), row_of_memory(memory))
+
+    def forget(self, memory: Memory) -> None:
+        """See `Store.forget`."""
+        self._writer.put(*key_of(memory), None)
 
     def ticket(self) -> int:
         """See `Store.ticket`."""
@@ -115,6 +162,14 @@ class SqliteStore:
         """See `Store.close`."""
         self._writer.close()
         os.close(self._lock)
+
+
+def _text(file: FileIdentity) -> str:
+    return " ".join(map(str, file))
+
+
+def _place(entry: OwnedEntry) -> str:
+    return f"{entry.interface} {entry.address}"
 
 
 def remembered_groups(folder: Path) -> dict[str, IPv4Address]:
@@ -236,7 +291,8 @@ def _set_aside(path: Path, reason: str) -> None:
         logging.ERROR,
         "state-set-aside",
         (("file", str(path)), ("kept_as", str(aside)), ("reason", reason)),
-        text="the state of the former run cannot be read; leases and groups begin anew",
+        text="the state of the former run cannot be read; leases, groups and what was learnt begin anew, and neighbour "
+        "entries of that run may be left: see ip neighbour show nud permanent",
     )
 
 

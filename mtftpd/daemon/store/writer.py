@@ -13,6 +13,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -32,11 +33,11 @@ _SAVE_CLOCK: Final = "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?)"
 Row = tuple[str | float | None, ...]
 Batch = dict[tuple[Table, str], Row | None]
 """Rows by table and key, the latest change last; None is a row to be removed.  Bounded by what the core remembers:
-`mtftpd.core.leases.MAX_LEASES` of 300 octets are 10 MB."""
+`mtftpd.core.leases.MAX_LEASES` of 300 octets are 10 MB, 32,768 attempts and 16,384 marks of 600 octets 30 MB."""
 
 
 class Writer:
-    """Owns the connection; every method may be called from the thread that made it."""
+    """Owns the connection.  `put` and `wait` may be called from any thread, the rest from the one that made it."""
 
     def __init__(self, connection: sqlite3.Connection, scale: Timescale, path: str) -> None:
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -82,11 +83,12 @@ class Writer:
                 self._clock_was_set = True
                 self._changed.notify_all()
 
-    def wait(self, seconds: float) -> None:
-        """Wait until everything that was put is durable, or cannot be, or ``seconds`` are over."""
-        goal = self._put
+    def wait(self, seconds: float) -> bool:
+        """Wait until everything that was put is durable; False when it cannot be, or not within ``seconds``."""
         with self._changed:
+            goal = self._put
             self._changed.wait_for(lambda: self.durable() >= goal, seconds)
+            return self._durable >= goal
 
     def close(self) -> None:
         """Write what is left, unless that takes longer than `CLOSE_SECONDS`, and end the thread."""
@@ -137,8 +139,11 @@ class Writer:
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for table in TABLES:
-                _write(connection, table, batch, scale.offset, step)
+            if step:
+                for table in TABLES:
+                    _shift(connection, table, step)
+            for table, rows in _by_table(batch).items():
+                _write(connection, table, rows, scale.offset)
             connection.execute(_SAVE_CLOCK, (scale.boot, scale.offset, scale.seen))
             connection.execute("COMMIT")
         except sqlite3.Error:
@@ -177,11 +182,21 @@ class Writer:
         os.eventfd_write(self.descriptor, 1)
 
 
-def _write(connection: sqlite3.Connection, table: Table, batch: Batch, offset: float, step: float) -> None:
-    if step and table.shift:
+def _shift(connection: sqlite3.Connection, table: Table, step: float) -> None:
+    if table.shift:
         connection.execute(table.shift, {"step": step})
-    rows = [row for (owner, _), row in batch.items() if owner is table and row is not None]
-    keys = [key for (owner, key), row in batch.items() if owner is table and row is None]
+
+
+def _by_table(batch: Batch) -> dict[Table, dict[str, Row | None]]:
+    found: dict[Table, dict[str, Row | None]] = {}
+    for (table, key), row in batch.items():
+        found.setdefault(table, {})[key] = row
+    return found
+
+
+def _write(connection: sqlite3.Connection, table: Table, changes: Mapping[str, Row | None], offset: float) -> None:
+    rows = [row for row in changes.values() if row is not None]
+    keys = [key for key, row in changes.items() if row is None]
     if keys:
         connection.execute(table.remove, {"keys": json.dumps(keys)})
     if rows:

@@ -21,6 +21,7 @@ from mtftpd.core.leases import ClientKey, Lease, LeaseState
 from mtftpd.daemon.store.schema import MIGRATIONS, VERSION
 from mtftpd.daemon.store.sqlite import NAME, SqliteStore, remembered_groups
 from mtftpd.errors import Unavailable
+from mtftpd.net.candidates import FileIdentity
 
 GROUPS = {"aa" * 32: IPv4Address("239.1.1.1"), "bb" * 32: IPv4Address("239.1.1.2")}
 in_any_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
@@ -100,6 +101,21 @@ def test_groups_come_and_go(tmp_path: Path) -> None:
         assert store.groups() == GROUPS
         store.save_groups({"cc" * 32: IPv4Address("239.1.1.3"), "aa" * 32: IPv4Address("239.1.1.9")})
     assert remembered_groups(tmp_path) == {"aa" * 32: IPv4Address("239.1.1.9"), "cc" * 32: IPv4Address("239.1.1.3")}
+
+
+def test_digests_come_and_go(tmp_path: Path) -> None:
+    one, two = FileIdentity(1, 2, 3, 1_700_000_000_123_456_789, 5), FileIdentity(2**40, 2**63, 0, -1, 2**62)
+    with closing(SqliteStore(tmp_path)) as store:
+        assert store.digests() == {}
+        store.save_digests({one: "aa" * 32, two: "bb" * 32})
+    with closing(SqliteStore(tmp_path)) as store:
+        assert store.digests() == {one: "aa" * 32, two: "bb" * 32}
+        before = store.ticket()
+        store.save_digests({one: "aa" * 32, two: "bb" * 32})
+        assert store.ticket() == before, "nothing new is not written"
+        store.save_digests({one: "cc" * 32})
+    with closing(SqliteStore(tmp_path)) as store:
+        assert store.digests() == {one: "cc" * 32}
 
 
 def test_can_be_looked_at_while_a_server_runs(tmp_path: Path) -> None:
@@ -198,6 +214,9 @@ def set_aside(folder: Path) -> list[str]:
         ("INSERT INTO leases VALUES (1, '10.0.0.1', '1/x/00', 'bound', 5.0)", "'1/x/00' is no client"),
         ("INSERT INTO leases VALUES (1, '10.0.0.1', '1/00', 'bound', 9e999)", "10.0.0.1 has no proper time"),
         ("INSERT INTO image_groups VALUES ('aa', '10.0.0.1')", "10.0.0.1 is no multicast group"),
+        ("INSERT INTO neighbours VALUES ('eth0', '10.0.0.1', 'x')", "non-hexadecimal number found"),
+        ("INSERT INTO digests VALUES ('1 2 x 4 5', 'aa')", "invalid literal for int()"),
+        ("INSERT INTO digests VALUES ('1 2', 'aa')", "'1 2' is no file"),
     ],
 )
 def test_what_is_not_ours_is_set_aside(

@@ -1,0 +1,164 @@
+"""What the core has kept, as rows and back: one table and one pair of functions for each kind of `Memory`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from math import isfinite
+from typing import Any, Final, NamedTuple
+
+from mtftpd.core.fallback import Mark, Node, Trigger
+from mtftpd.core.memory import Attempt, Former, Lesson, Memory, NodeKey, RunningPass
+from mtftpd.core.node_states import NodeState
+from mtftpd.daemon.store.schema import ATTEMPTS, LESSONS, MARKS, PASSES, Table
+from mtftpd.daemon.store.writer import Row
+from mtftpd.quirks.evidence import Fingerprint
+from mtftpd.wire.datagram import HardwareAddress
+
+
+class _Kind(NamedTuple):
+    table: Table
+    key: Callable[[Any], str]
+    row: Callable[[Any], Row]
+
+
+def key_of(memory: Memory) -> tuple[Table, str]:
+    """Return the table of ``memory``, and its key there."""
+    kind = _KINDS[type(memory)]
+    return kind.table, kind.key(memory)
+
+
+def row_of_memory(memory: Memory) -> Row:
+    """Return ``memory`` as a row whose times are still on the monotonic clock."""
+    return _KINDS[type(memory)].row(memory)
+
+
+def read_memories(connection: sqlite3.Connection) -> Former:
+    """Return everything, in wall time; ValueError when a value is none that was ever written."""
+    marks = connection.execute("SELECT node, fingerprint, reason, at, failures, successes FROM marks")
+    lessons = connection.execute("SELECT node, fingerprint, at, times FROM lessons ORDER BY at")
+    attempts = connection.execute(
+        "SELECT node, began, since, state, reason, packet, inferred, round, address, stage, rom, file, multicast"
+        " FROM attempts ORDER BY since"
+    )
+    passes = connection.execute("SELECT multicast FROM passes")
+    return Former(
+        tuple(_mark(*row) for row in marks),
+        tuple(_lesson(*row) for row in lessons),
+        tuple(_attempt(*row) for row in attempts),
+        tuple(RunningPass(group) for (group,) in passes),
+    )
+
+
+def on_clock(former: Former, offset: float) -> Former:
+    """Return what was read with its times moved from the wall clock."""
+    return Former(
+        tuple(replace(each, at=each.at - offset) for each in former.marks),
+        tuple(replace(each, at=each.at - offset) for each in former.lessons),
+        tuple(each._replace(began=each.began - offset, since=each.since - offset) for each in former.attempts),
+        former.passes,
+    )
+
+
+def _mark_key(mark: Mark) -> str:
+    return f"{_node_text(mark.node.hardware)} {mark.node.stage}"
+
+
+def _mark_row(mark: Mark) -> Row:
+    fingerprint = _fingerprint_text(mark.fingerprint)
+    return _mark_key(mark), fingerprint, mark.trigger.name, mark.at, mark.failures, mark.successes
+
+
+def _mark(node: str, fingerprint: str, trigger: str, at: float, failures: int, successes: int) -> Mark:
+    hardware, stage = node.split()
+    try:
+        reason = Trigger[trigger]
+    except KeyError:
+        raise ValueError(f"{trigger!r} is no reason to fall back") from None
+    owner = Node(_hardware(hardware), stage)
+    return Mark(owner, _fingerprint(fingerprint), reason, _time(at, node), failures, successes)
+
+
+def _lesson_key(lesson: Lesson) -> str:
+    return f"{_node_text(lesson.hardware)} {lesson.quirk}"
+
+
+def _lesson_row(lesson: Lesson) -> Row:
+    return _lesson_key(lesson), _fingerprint_text(lesson.fingerprint), lesson.at, lesson.times
+
+
+def _lesson(node: str, fingerprint: str, at: float, times: int) -> Lesson:
+    hardware, quirk = node.split()
+    return Lesson(_hardware(hardware), quirk, _fingerprint(fingerprint), _time(at, node), times)
+
+
+def _attempt_key(attempt: Attempt) -> str:
+    return f"{_node_text(attempt.node)} {attempt.number}"
+
+
+def _attempt_row(attempt: Attempt) -> Row:
+    _, _, began, since, state, reason, packet, inferred, *rest = attempt
+    return (
+        _attempt_key(attempt),
+        began,
+        since,
+        state.value,
+        _clean(reason),
+        _clean(packet),
+        int(inferred),
+        *map(_clean, rest),
+    )
+
+
+def _attempt(
+    node: str, began: float, since: float, state: str, reason: str, packet: str, inferred: int, *rest: Any
+) -> Attempt:
+    who, number = node.split()
+    times = _time(began, node), _time(since, node)
+    return Attempt(_node(who), int(number), *times, NodeState(state), reason, packet, bool(inferred), *rest)
+
+
+def _clean(value: Any) -> Any:
+    """Replace what no UTF-8 can hold: octets of file names come from the network as surrogates."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value
+
+
+def _node_text(node: NodeKey) -> str:
+    return node if isinstance(node, str) else f"{node.htype}/{node.octets.hex()}"
+
+
+def _node(text: str) -> NodeKey:
+    return _hardware(text) if "/" in text else text
+
+
+def _hardware(text: str) -> HardwareAddress:
+    htype, _, octets = text.partition("/")
+    return HardwareAddress(int(htype), bytes.fromhex(octets))
+
+
+def _fingerprint_text(fingerprint: Fingerprint) -> str:
+    return json.dumps([each.hex() if isinstance(each, bytes) else each for each in fingerprint])
+
+
+def _fingerprint(text: str) -> Fingerprint:
+    try:
+        *octets, uuid_octets, hlen = json.loads(text)
+        return Fingerprint._make((*map(bytes.fromhex, octets), uuid_octets, hlen))
+    except TypeError:
+        raise ValueError(f"{text} is no fingerprint") from None
+
+
+def _time(value: float, what: str) -> float:
+    if not isfinite(value):
+        raise ValueError(f"{what} has no proper time")
+    return value
+
+
+_KINDS: Final[dict[type, _Kind]] = {
+    Mark: _Kind(MARKS, _mark_key, _mark_row),
+    Lesson: _Kind(LESSONS, _lesson_key, _lesson_row),
+    Attempt: _Kind(ATTEMPTS, _attempt_key, _attempt_row),
+    RunningPass: _Kind(PASSES, lambda each: each.group, lambda each: (each.group,)),
+}

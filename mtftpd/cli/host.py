@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mtftpd.cli.control import connect, control_options, print_json, print_table
+from mtftpd.cli.control import age, connect, control_options, print_json, print_table
 from mtftpd.cli.node_rows import TITLES, row_of
 
 _EXAMPLES = """\b
@@ -53,7 +53,10 @@ Examples:
 @click.argument("node")
 @control_options
 def show(control: Path | None, as_json: bool, node: str) -> int:
-    """Show one NODE (hardware address or IPv4 address) and its last transitions with time, reason and packet."""
+    """Show one NODE (hardware address or IPv4 address): its last transitions, and how the boots before ended.
+
+    With --state on the server, boots are remembered when it starts again.
+    """
     with connect(control) as server:
         answer = server.ask("node", node=node)
     if as_json:
@@ -68,6 +71,21 @@ def show(control: Path | None, as_json: bool, node: str) -> int:
         for step in answer["history"]
     ]
     print_table(("TIME", "STATE", "", "REASON", "PACKET"), rows)
+    if answer["past"]:
+        click.echo()
+        print_table(
+            ("ATTEMPT", "BEGAN", "ENDED", "STATE", "REASON"),
+            [
+                (
+                    str(each["attempt"]),
+                    f"-{age(each['began'])}",
+                    f"-{age(each['ended'])}",
+                    each["state"],
+                    each["reason"],
+                )
+                for each in answer["past"]
+            ],
+        )
     return 0
 
 
@@ -81,7 +99,10 @@ Examples:
 @click.argument("node")
 @control_options
 def forget(control: Path | None, as_json: bool, node: str) -> int:
-    """Remove the record of NODE (hardware address or IPv4 address); its lease stays, and what runs runs on."""
+    """Remove the record of NODE (hardware address or IPv4 address) and what was learnt of it.
+
+    Its lease stays, and what runs runs on; its next boot is told of multicast again.
+    """
     with connect(control) as server:
         answer = server.ask("forget", node=node)
     if as_json:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from mtftpd.core.images import Image
 from mtftpd.core.leases import ClientKey, LeaseState
-from mtftpd.core.memory import Memory
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 
 
@@ -129,18 +128,6 @@ class DropArp(NamedTuple):
     address: str
 
 
-class Keep(NamedTuple):
-    """Have this outlive the server, in place of what was kept under the same key.  Nobody waits for it."""
-
-    memory: Memory
-
-
-class Forget(NamedTuple):
-    """Do not keep this any longer; only its key counts."""
-
-    memory: Memory
-
-
 class DropReason(Enum):
     """Why a packet got no answer.  The value is the identifier in logs and metrics."""
 
@@ -232,6 +219,7 @@ class ReportKind(Enum):
     SWAPPED_PORT = "swapped-port"
     NODE_STATE = "node-state"
     WRONG_NIC = "wrong-nic"
+    NODE_FORGOTTEN = "node-forgotten"
     ALARM = "alarm"
     ALARM_OVER = "alarm-over"
     MULTICAST_TROUBLE = "multicast-trouble"
@@ -259,18 +247,6 @@ class Report(NamedTuple):
 
 
 Effect = (
-    Send
-    | SendRun
-    | OpenTransfer
-    | CloseTransfer
-    | Lookup
-    | Release
-    | SaveLease
-    | StuffArp
-    | DropArp
-    | Keep
-    | Forget
-    | Drop
-    | Report
+    Send | SendRun | OpenTransfer | CloseTransfer | Lookup | Release | SaveLease | StuffArp | DropArp | Drop | Report
 )
 Effects = tuple[Effect, ...]

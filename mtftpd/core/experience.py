@@ -13,8 +13,8 @@ from mtftpd.core.learning import Learning, Learnt
 class Experience:
     """Times are on the clock of the server that begins with it.
 
-    A run that is to outlive its process writes it down at every `ReportKind.MULTICAST_TROUBLE` that is charged to a
-    node, and at every `ReportKind.QUIRK_LEARNT`; both are rare.
+    A run that is to outlive its process asks after every report what has changed (`FallbackMemory.take_changed`,
+    `Learning.take_changed`) and writes it down.
     """
 
     marks: tuple[Mark, ...] = ()

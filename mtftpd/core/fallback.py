@@ -7,7 +7,8 @@ Rules
 3. After `RETRY_SECONDS`, or when the firmware shows another fingerprint, multicast is tried again.
 4. `CLEARED_BY` boots by multicast clear the record; another bad sign starts it anew.
 
-Everything is in memory and bounded; `FallbackMemory.snapshot` and the constructor carry it to another run.
+Everything is in memory and bounded; `FallbackMemory.snapshot` (or `FallbackMemory.take_changed`, bit by bit) and the
+constructor carry it to another run.
 """
 
 from __future__ import annotations
@@ -74,8 +75,16 @@ class FallbackMemory:
 
     def __init__(self, marks: Iterable[Mark] = ()) -> None:
         self._marks: OrderedDict[Node, Mark] = OrderedDict()
+        self._changed: dict[Node, tuple[Mark, bool]] = {}
         for mark in sorted(marks, key=lambda each: each.at):
             self._put(mark)
+        self._changed.clear()
+
+    def take_changed(self) -> tuple[tuple[Mark, bool], ...]:
+        """Return the marks that have changed since the last call, and whether they are held or forgotten (False)."""
+        changed = tuple(self._changed.values())
+        self._changed.clear()
+        return changed
 
     def snapshot(self) -> tuple[Mark, ...]:
         """Return all marks, the oldest first."""
@@ -99,8 +108,9 @@ class FallbackMemory:
         """Take a bad sign back, because it was not the node's fault; ``before`` is what `failed` returned."""
         if before is not None:
             self._marks[node] = before
-        else:
-            self._marks.pop(node, None)
+            self._note(before)
+        elif (mark := self._marks.pop(node, None)) is not None:
+            self._note(mark, held=False)
 
     def succeeded(self, node: Node) -> None:
         """Take note that ``node`` got its file by multicast."""
@@ -109,11 +119,24 @@ class FallbackMemory:
             return
         if mark.successes + 1 >= CLEARED_BY:
             del self._marks[node]
+            self._note(mark, held=False)
         else:
             self._marks[node] = replace(mark, successes=mark.successes + 1)
+            self._note(self._marks[node])
+
+    def forget(self, hardware: HardwareAddress) -> None:
+        """Hold nothing against ``hardware`` any longer."""
+        for mark in [each for each in self._marks.values() if each.node.hardware == hardware]:
+            self.forgive(mark.node, None)
 
     def _put(self, mark: Mark) -> None:
         self._marks[mark.node] = mark
         self._marks.move_to_end(mark.node)
+        self._note(mark)
         if len(self._marks) > MAX_MARKS:
-            self._marks.popitem(last=False)
+            self._note(self._marks.popitem(last=False)[1], held=False)
+
+    def _note(self, mark: Mark, *, held: bool = True) -> None:
+        self._changed[mark.node] = (mark, held)
+        if len(self._changed) > MAX_MARKS:  # Nobody asks.
+            del self._changed[next(iter(self._changed))]

@@ -91,8 +91,16 @@ class Learning:
     def __init__(self, known: Iterable[Learnt] = ()) -> None:
         self._known: OrderedDict[Firmware, Learnt] = OrderedDict()
         self._at: OrderedDict[str, tuple[Firmware, frozenset[ServerAction]]] = OrderedDict()
+        self._changed: dict[Firmware, tuple[Learnt, bool]] = {}
         for each in sorted(known, key=lambda learnt: learnt.at):
             self._put(each)
+        self._changed.clear()
+
+    def take_changed(self) -> tuple[tuple[Learnt, bool], ...]:
+        """Return what has changed since the last call, and whether it is known or forgotten (False)."""
+        changed = tuple(self._changed.values())
+        self._changed.clear()
+        return changed
 
     def snapshot(self) -> tuple[Learnt, ...]:
         """Return everything, the oldest first."""
@@ -139,10 +147,16 @@ class Learning:
     def forget(self, hardware: HardwareAddress) -> None:
         """Forget what was learnt of every firmware of ``hardware``."""
         for firmware in [each for each in self._known if each.hardware == hardware]:
-            del self._known[firmware]
+            self._note(self._known.pop(firmware), known=False)
 
     def _put(self, learnt: Learnt) -> None:
         self._known[learnt.firmware] = learnt
         self._known.move_to_end(learnt.firmware)
+        self._note(learnt)
         if len(self._known) > MAX_FIRMWARES:
-            self._known.popitem(last=False)
+            self._note(self._known.popitem(last=False)[1], known=False)
+
+    def _note(self, learnt: Learnt, *, known: bool = True) -> None:
+        self._changed[learnt.firmware] = (learnt, known)
+        if len(self._changed) > MAX_FIRMWARES:  # Nobody asks.
+            del self._changed[next(iter(self._changed))]

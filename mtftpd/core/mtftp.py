@@ -191,6 +191,10 @@ class Session(Record):
         if changed and quiet_until > now and isinstance(self.state, Idle | Gather | Gap):
             self._move(Event.CHANGED, Quiet(), quiet_until)
 
+    def rest(self, now: float) -> None:
+        """Begin as after a pass that did not end: a server before this one was killed in the middle of it."""
+        self._move(Event.CHANGED, Quiet(), now + give_up_time(self.binding))
+
     def _begin(self, event: Event, openers: dict[str, Endpoint], now: float) -> Effects:
         """Start a pass with the first opener as master: its own copy of DATA 1 leaves before that of the group."""
         if event is Event.GATHERED and self._gears.paces(openers, self.binding.image.blocks(MTFTP_BLOCK_SIZE)):

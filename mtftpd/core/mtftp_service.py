@@ -6,7 +6,7 @@ client to unicast (requirements RRQ-09, ACK-07, FBK-05).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -166,6 +166,13 @@ class MtftpService:
         self._factor = factor
         for session in self._all():
             session.factor = partial(factor, str(session.binding.group))
+
+    def rest(self, groups: Collection[str], now: float) -> None:
+        """Let ``groups`` rest until whoever listened to the server before this one has given up; at the start only."""
+        for session in self._all():
+            if str(session.binding.group) in groups:
+                session.rest(now)
+                self._settle(session, now)
 
     def is_fetching(self, address: str) -> bool:
         """Return whether this address is master of a pass, or opened a group and was not served yet."""

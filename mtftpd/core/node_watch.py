@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mtftpd.core.alarms import Alarm, AlarmKind, Alarms
+from mtftpd.core.attempts import Attempt
 from mtftpd.core.audiences import QUERY_SECONDS
 from mtftpd.core.clients import ClientKind
 from mtftpd.core.effects import Drop, DropReason, Effects, Lookup, Report, ReportKind, Sender, Service
 from mtftpd.core.fallback import Trigger
+from mtftpd.core.former_nodes import former_nodes
 from mtftpd.core.groups import Groups
 from mtftpd.core.nics import Nics
 from mtftpd.core.node_download import DownloadWatch
@@ -107,6 +109,11 @@ class NodeWatch:
         """Take note of the configuration that is served from now on, and of the groups that are in use."""
         stand(self._alarms, self._settings.link, groups, busy, now)
         return self._told(())
+
+    def restore(self, attempts: Iterable[Attempt], now: float) -> None:
+        """Go on with what a former run wrote down; to be called before anything is learnt."""
+        for node in former_nodes(attempts):
+            self._nodes.adopt(node, self._settings.multicast.seconds, now)
 
     def tick(self, now: float) -> Effects:
         """Return what the silence of nodes says at ``now``."""

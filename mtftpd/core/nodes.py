@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
+from mtftpd.core.attempts import PAST_ATTEMPTS, NodeKey, PastAttempt
 from mtftpd.core.deadlines import Deadlines
 from mtftpd.core.effects import Report, ReportKind
-from mtftpd.core.node_states import INFERRED, Evidence, NodeState, destination, patience
+from mtftpd.core.node_states import INFERRED, RESTING, Evidence, NodeState, destination, patience
 from mtftpd.wire.datagram import HardwareAddress
 
 MAX_NODES = 8_192
@@ -27,8 +28,6 @@ MAX_TEXT = 120
 
 _MEMBERS = frozenset({NodeState.LISTEN, NodeState.OPEN, NodeState.PROBE, NodeState.PASSIVE})
 """States in which a node belongs to the audience of its group."""
-
-NodeKey = HardwareAddress | str
 
 
 class Transition(NamedTuple):
@@ -45,7 +44,8 @@ class Transition(NamedTuple):
 class Node:
     """The record of one node.
 
-    ``attempt`` counts boots from power-on, ``round`` what was loaded one after the other in this attempt, ``stage``
+    ``attempt`` counts boots from power-on (``past`` are those before the present one, which is number ``begun`` and
+    began at ``began``), ``round`` what was loaded one after the other in this attempt, ``stage``
     is the program that speaks ("rom", "ipxe", "http", "bootp"), ``rom`` the profile that it was taken for.  ``file``
     is the last one that it was told of or asked for, ``group`` where it may listen, ``late`` that it came after the
     beginning of the pass that runs.  ``aliases`` are its other interfaces, ``nics`` all of them by the
@@ -75,6 +75,9 @@ class Node:
     nics: dict[str, HardwareAddress] = field(default_factory=dict)
     wrong: dict[HardwareAddress, None] = field(default_factory=dict)
     secs: int = 0
+    began: float = 0.0
+    begun: int = 0
+    past: deque[PastAttempt] = field(default_factory=lambda: deque(maxlen=PAST_ATTEMPTS))
     history: deque[Transition] = field(default_factory=lambda: deque(maxlen=HISTORY))
 
     @property
@@ -103,6 +106,8 @@ class NodeStatistics:
     error: str
     wrong_nics: tuple[HardwareAddress, ...]
     history: tuple[Transition, ...]
+    began: float = 0.0
+    past: tuple[PastAttempt, ...] = ()
 
 
 class Nodes:
@@ -216,6 +221,10 @@ class Nodes:
         if state is None or (state is node.state and node.history):
             return False
         former = node.state.value if node.history else ""
+        if node.attempt != node.begun:
+            if node.history:
+                node.past.append(PastAttempt(node.begun, node.began, node.since, node.state, node.reason))
+            node.began, node.begun = now, node.attempt
         node.state, node.since, node.reason = state, now, reason[:MAX_TEXT]
         step = Transition(now, state, node.reason, packet, state in INFERRED)
         node.history.append(step)
@@ -226,6 +235,18 @@ class Nodes:
         self.await_sign(node, patience(state, seconds), now)
         self.reports.append(_report(node, former, step))
         return True
+
+    def adopt(self, node: Node, seconds: float, now: float) -> None:
+        """Take over the record of a former run (`mtftpd.core.former_nodes`) of a node that is not known yet.
+
+        Nobody knows what it did meanwhile: if it was at work, it has as long to give a sign as a listener.
+        """
+        address, node.address = node.address, ""
+        self.locate(self._add(node), address)
+        if node.group and node.state in _MEMBERS:
+            self._members.setdefault(node.group, {})[node.key] = node
+        if node.state not in RESTING:
+            self.await_sign(node, patience(NodeState.LISTEN, seconds), now)
 
     def await_sign(self, node: Node, seconds: float | None, now: float) -> None:
         """Be told by `due` when ``node`` gives no sign for so long; None: never."""
@@ -301,6 +322,8 @@ def snapshot(node: Node) -> NodeStatistics:
         node.error,
         tuple(node.wrong),
         tuple(node.history),
+        node.began,
+        tuple(node.past),
     )
 
 

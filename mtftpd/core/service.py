@@ -9,12 +9,13 @@ passes the budget of the link, where blocks may have to wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mtftpd.core.admission import Admission, AdmissionStatistics
 from mtftpd.core.arp import ArpStatistics
+from mtftpd.core.attempts import Attempt
 from mtftpd.core.budget import BudgetStatistics, LinkBudget
 from mtftpd.core.dhcp_service import DhcpService, DhcpStatistics
 from mtftpd.core.effects import Effects, Lookup, Report, ReportKind, SendRun, Service
@@ -29,7 +30,7 @@ from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.core.single_port import SinglePort
 from mtftpd.core.tftp_reports import TftpStatistics
 from mtftpd.core.tftp_service import TftpService
-from mtftpd.wire.datagram import Datagram
+from mtftpd.wire.datagram import Datagram, HardwareAddress
 from mtftpd.wire.tftp import Opcode
 
 _READ_REQUEST = bytes((Opcode.RRQ,))
@@ -121,6 +122,15 @@ class BootService:
     def started(self, now: float) -> Effects:
         """Return what is to be told of the configuration; to be called once, before the first packet."""
         return self._stand(now)
+
+    def go_on(self, attempts: Iterable[Attempt], interrupted: Collection[str], now: float) -> None:
+        """Go on after a former run; to be called before the first packet.
+
+        ``attempts`` are the boots that it wrote down, and ``interrupted`` the groups (ADDRESS:PORT) in the middle of
+        whose pass it ended: the next one must not begin while somebody listens, who would hear block 1 again.
+        """
+        self.nodes.restore(attempts, now)
+        self._mtftp.rest(interrupted, now)
 
     def looked_up(self, request: int, image: Image | None, now: float) -> Effects:
         """Take the answer to a `Lookup`: the opened image, or None when there is no such regular file."""
@@ -232,6 +242,17 @@ class BootService:
             return ()
         self._arp.gone(str(address))
         return self.nodes.learn(None, effects + self._arp.take(), now)
+
+    def forget(self, who: HardwareAddress | str) -> Effects:
+        """Forget a node (by hardware or IPv4 address) and what is held against it; () when nobody knows it."""
+        node = self.nodes.find(who)
+        if node is None:
+            return ()
+        self.nodes.forget(who)
+        if node.hardware is not None:
+            self.fallback.memory.forget(node.hardware)
+            self.learning.forget(node.hardware)
+        return (Report(ReportKind.NODE_FORGOTTEN, node.address, node.hardware),)
 
     def images_in_use(self) -> frozenset[int]:
         """Return the keys of the images that may still be read: those of the catalogue, and what runs on with others.

@@ -24,6 +24,7 @@ from mtftpd.daemon.loop import Pump
 from mtftpd.daemon.metrics import Metrics
 from mtftpd.daemon.neighbours import Neighbours, open_neighbours
 from mtftpd.daemon.performer import Outlets
+from mtftpd.daemon.recorder import Recorder
 from mtftpd.daemon.reload import Parts, Reloader, tell_warnings
 from mtftpd.daemon.server import Machinery, Server, Task
 from mtftpd.daemon.sinks import Sinks
@@ -61,15 +62,16 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
     state = _open_state(config, open_things)
     store.digests = state.digests() if state is not None else {}
     assembly = assemble(config, link, store)
-    former = (state.groups(), state.leases()) if state is not None else ({}, ())
-    service = BootService(assembly.settings, assembly.catalogue, *former)
+    service = _service(assembly, state)
+    recorder = Recorder(service, state) if state is not None else None
     outlets = _open_outlets(config, assembly, open_things, state)
     gate, log = Gate(service), Journal()
     events = Events(config.events) if config.events is not None else None
     hooks = Hooks(config.hook) if config.hook is not None else None
     listeners = tuple(each for each in (events, hooks) if each is not None)
     traces = Traces(outlets.capture, service.nodes.find)
-    pump = Pump(gate, outlets, store, Sinks(log, listeners, traces), state)
+    told = listeners if recorder is None else (*listeners, recorder)
+    pump = Pump(gate, outlets, store, Sinks(log, told, traces), state)
     traces.use_tap = pump.use_tap
     status = Status(service, pump, log, state, traces)
     tasks: list[Task] = [each.run for each in listeners]
@@ -89,6 +91,17 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
         state.save_groups(service.groups.assignments())
         state.wait()  # No client may learn of a group that a crash would give to other content.
     return server
+
+
+def _service(assembly: Assembly, state: SqliteStore | None) -> BootService:
+    """Return a service that goes on where the former run ended, as far as that is known."""
+    settings, catalogue = assembly.settings, assembly.catalogue
+    if state is None:
+        return BootService(settings, catalogue)
+    former = state.former()
+    service = BootService(settings, catalogue, state.groups(), state.leases(), former.experience)
+    service.go_on(former.attempts, {each.group for each in former.passes}, time.monotonic())
+    return service
 
 
 def _open_state(config: Config, open_things: ExitStack) -> SqliteStore | None:

@@ -35,6 +35,8 @@ PAGE = 256
 """Entries of one answer: 4 ms of work."""
 
 _ETHERNET_OCTETS = 6
+_LISTS = frozenset({"history", "past"})
+"""What of a node is shown for itself."""
 
 
 class Status:
@@ -154,12 +156,19 @@ class Status:
             {"age": round(now - at, 3), "state": state, "reason": reason, "packet": packet, "inferred": inferred}
             for at, state, reason, packet, inferred in node.history
         ]
-        return {"node": _Progress(self._service.statistics()).view(node), "history": steps}
+        past = [
+            {"attempt": number, "began": round(now - began, 3), "ended": round(now - ended, 3), "state": state,
+             "reason": reason}
+            for number, began, ended, state, reason in node.past
+        ]  # fmt: skip
+        return {"node": _Progress(self._service.statistics()).view(node), "history": steps, "past": past}
 
     def _forget(self, request: Request) -> Answer:
         who = _who(request)
-        if not self._service.nodes.forget(who):
+        effects = self._service.forget(who)
+        if not effects:
             raise ValueError(f"no node {who}")
+        self._pump.perform(effects)
         return {"forgotten": str(who)}
 
     def _trace(self, request: Request) -> Answer:
@@ -203,8 +212,9 @@ class _Progress:
 
     def view(self, node: NodeStatistics) -> dict[str, Any]:
         """Return one node as the control socket tells it."""
-        view = {each.name: getattr(node, each.name) for each in fields(node) if each.name != "history"}
+        view = {each.name: getattr(node, each.name) for each in fields(node) if each.name not in _LISTS}
         view["age"] = round(self._now - view.pop("since"), 3)
+        view["began"] = round(self._now - view["began"], 3)
         return {**view, **self._of(node)}
 
     def _of(self, node: NodeStatistics) -> dict[str, Any]:

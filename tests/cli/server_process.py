@@ -58,6 +58,12 @@ class ServerProcess:
     tftp: int
     notified: socket.socket
 
+    @property
+    def mtftp(self) -> int:
+        """The MTFTP server port."""
+        (line,) = [each for each in (self.folder / "m.toml").read_text().splitlines() if each.startswith("server-port")]
+        return int(line.split("=")[1])
+
     def events(self) -> list[dict[str, Any]]:
         """Return what was logged; a line that is being written is left for the next time."""
         complete, _, _ = (self.folder / "log").read_text().rpartition("\n")

@@ -110,3 +110,46 @@ def test_a_snapshot_is_the_whole_memory(some: list[Mark], now: float) -> None:
     assert again.snapshot() == memory.snapshot()
     for mark in some:
         assert again.against(mark.node, FIRMWARE, now) == memory.against(mark.node, FIRMWARE, now)
+
+
+NODES = st.builds(node, st.integers(0, 6), st.sampled_from(("intel-bios", "ipxe")))
+STEPS = st.lists(
+    st.tuples(st.sampled_from(("failed", "succeeded", "forgiven", "forgotten", "written")), NODES), max_size=40
+)
+
+
+@given(STEPS)
+def test_what_has_changed_adds_up_to_the_whole_memory(steps: list[tuple[str, Node]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mtftpd.core.fallback.MAX_MARKS", 5)
+        memory, before = FallbackMemory(), dict[Node, Mark | None]()
+        written: dict[Node, Mark] = {}
+
+        def write() -> None:
+            for mark, held in memory.take_changed():
+                if held:
+                    written[mark.node] = mark
+                else:
+                    written.pop(mark.node, None)
+
+        for now, (step, who) in enumerate(steps):
+            if step == "failed":
+                before[who] = memory.failed(who, FIRMWARE, Trigger.F5, float(now))
+            elif step == "succeeded":
+                memory.succeeded(who)
+            elif step == "forgiven":
+                memory.forgive(who, before.pop(who, None))
+            elif step == "forgotten":
+                memory.forget(who.hardware)
+            if step == "written" or len(memory.snapshot()) == 5:  # As a shell does, after every report.
+                write()
+        write()
+        assert written == {mark.node: mark for mark in memory.snapshot()}
+
+
+def test_what_nobody_asks_for_does_not_pile_up() -> None:
+    memory = FallbackMemory()
+    for number in range(2 * MAX_MARKS):
+        memory.failed(node(number), FIRMWARE, Trigger.F5, NOW)
+    assert len(memory.take_changed()) == MAX_MARKS
+    assert FallbackMemory(memory.snapshot()).take_changed() == ()

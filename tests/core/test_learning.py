@@ -76,3 +76,20 @@ def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         memory.showed(firmware(number), Sign.NO_OACK, number)
     assert [memory.of(firmware(number)) == NOTHING for number in (1, 2, 3)] == [True, False, False]
     assert memory.actions("10.0.0.1") == set()
+
+
+def test_what_has_changed_adds_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "MAX_FIRMWARES", 3)
+    memory, written = Learning(), {}
+    for number in (1, 2, 3, 1, 4, 2, 5):
+        memory.showed(firmware(number), Sign.NO_OACK if number % 2 else Sign.HASTE, float(number))
+        if number == 4:
+            memory.forget(firmware(1).hardware)
+        for learnt, is_known in memory.take_changed():
+            written[learnt.firmware] = learnt if is_known else None
+    assert {each for each in written.values() if each is not None} == set(memory.snapshot())
+    assert len(memory.snapshot()) == 3
+    for number in range(10, 20):
+        memory.showed(firmware(number), Sign.HASTE, float(number))
+    assert len(memory.take_changed()) == 3, "if nobody asks, it does not pile up"
+    assert Learning(memory.snapshot()).take_changed() == ()

@@ -1,7 +1,7 @@
 """What the server knows of its former life, behind one protocol.
 
-That is leases, the groups and digests of file contents, the neighbour entries that it owns, and what the core wants to
-have kept (`mtftpd.core.memory`).
+That is leases, the groups and digests of file contents, the neighbour entries that it owns, and what it has found out
+about nodes: why multicast does not work for them, and how their last boots went.
 
 SQLite in the state folder is the one implementation (`mtftpd.daemon.store.sqlite`); another database takes its place
 by having these methods.  None of them waits for a disk, but `Store.list_neighbours`.
@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import NamedTuple, Protocol
 
+from mtftpd.core.attempts import Attempt
 from mtftpd.core.effects import SaveLease
+from mtftpd.core.experience import NO_EXPERIENCE, Experience
+from mtftpd.core.fallback import Mark
+from mtftpd.core.learning import Learnt
 from mtftpd.core.leases import Lease
-from mtftpd.core.memory import Former, Memory
 from mtftpd.net.candidates import FileIdentity
 
 
@@ -41,6 +44,25 @@ class OwnedEntry(NamedTuple):
     interface: str
     address: IPv4Address
     hardware: bytes
+
+
+class RunningPass(NamedTuple):
+    """A pass on ``group`` (ADDRESS:PORT) that has begun and not ended."""
+
+    group: str
+
+
+Memory = Mark | Learnt | Attempt | RunningPass
+"""What is kept in place of what had the same key: node and stage, firmware, node and number, group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What was found out in the run before this one; attempts are in the order in which they moved last."""
+
+    experience: Experience = NO_EXPERIENCE
+    attempts: tuple[Attempt, ...] = ()
+    passes: tuple[RunningPass, ...] = ()
 
 
 class Durability(Protocol):
@@ -79,7 +101,7 @@ class Store(Durability, Protocol):
         """Return the SHA-256 digests of the files that the former run has read."""
 
     def former(self) -> Former:
-        """Return what the core had kept, its times on this machine's monotonic clock."""
+        """Return what was kept in the former run, its times on this machine's monotonic clock."""
 
     def save_groups(self, groups: Mapping[str, IPv4Address]) -> None:
         """Make these the groups that are remembered."""

@@ -1,4 +1,4 @@
-"""What the core has kept, as rows and back: one table and one pair of functions for each kind of `Memory`."""
+"""What was found out about nodes, as rows and back: one table and one pair of functions for each kind of `Memory`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
+from mtftpd.core.attempts import Attempt, NodeKey
+from mtftpd.core.experience import Experience
 from mtftpd.core.fallback import Mark, Node, Trigger
-from mtftpd.core.memory import Attempt, Former, Lesson, Memory, NodeKey, RunningPass
+from mtftpd.core.learning import Firmware, Learnt, Sign
 from mtftpd.core.node_states import NodeState
-from mtftpd.daemon.store.schema import ATTEMPTS, LESSONS, MARKS, PASSES, Table
+from mtftpd.daemon.store import Former, Memory, RunningPass
+from mtftpd.daemon.store.schema import ATTEMPTS, LEARNT, MARKS, PASSES, Table
 from mtftpd.daemon.store.writer import Row
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire.datagram import HardwareAddress
@@ -38,15 +41,14 @@ def row_of_memory(memory: Memory) -> Row:
 def read_memories(connection: sqlite3.Connection) -> Former:
     """Return everything, in wall time; ValueError when a value is none that was ever written."""
     marks = connection.execute("SELECT node, fingerprint, reason, at, failures, successes FROM marks")
-    lessons = connection.execute("SELECT node, fingerprint, at, times FROM lessons ORDER BY at")
+    learnt = connection.execute("SELECT node, fingerprint, signs, at FROM learnt")
     attempts = connection.execute(
         "SELECT node, began, since, state, reason, packet, inferred, round, address, stage, rom, file, multicast"
-        " FROM attempts ORDER BY since"
+        " FROM attempts ORDER BY since, began"
     )
     passes = connection.execute("SELECT multicast FROM passes")
     return Former(
-        tuple(_mark(*row) for row in marks),
-        tuple(_lesson(*row) for row in lessons),
+        Experience(tuple(_mark(*row) for row in marks), tuple(_learnt(*row) for row in learnt)),
         tuple(_attempt(*row) for row in attempts),
         tuple(RunningPass(group) for (group,) in passes),
     )
@@ -54,9 +56,12 @@ def read_memories(connection: sqlite3.Connection) -> Former:
 
 def on_clock(former: Former, offset: float) -> Former:
     """Return what was read with its times moved from the wall clock."""
+    known = former.experience
     return Former(
-        tuple(replace(each, at=each.at - offset) for each in former.marks),
-        tuple(replace(each, at=each.at - offset) for each in former.lessons),
+        Experience(
+            tuple(replace(each, at=each.at - offset) for each in known.marks),
+            tuple(replace(each, at=each.at - offset) for each in known.learnt),
+        ),
         tuple(each._replace(began=each.began - offset, since=each.since - offset) for each in former.attempts),
         former.passes,
     )
@@ -81,17 +86,22 @@ def _mark(node: str, fingerprint: str, trigger: str, at: float, failures: int, s
     return Mark(owner, _fingerprint(fingerprint), reason, _time(at, node), failures, successes)
 
 
-def _lesson_key(lesson: Lesson) -> str:
-    return f"{_node_text(lesson.hardware)} {lesson.quirk}"
+def _learnt_key(learnt: Learnt) -> str:
+    return f"{_node_text(learnt.firmware.hardware)} {_fingerprint_text(learnt.firmware.fingerprint)}"
 
 
-def _lesson_row(lesson: Lesson) -> Row:
-    return _lesson_key(lesson), _fingerprint_text(lesson.fingerprint), lesson.at, lesson.times
+def _learnt_row(learnt: Learnt) -> Row:
+    hardware, fingerprint = learnt.firmware
+    signs = " ".join(sorted(sign.name for sign in learnt.signs))
+    return _node_text(hardware), _fingerprint_text(fingerprint), signs, learnt.at
 
 
-def _lesson(node: str, fingerprint: str, at: float, times: int) -> Lesson:
-    hardware, quirk = node.split()
-    return Lesson(_hardware(hardware), quirk, _fingerprint(fingerprint), _time(at, node), times)
+def _learnt(node: str, fingerprint: str, signs: str, at: float) -> Learnt:
+    try:
+        shown = frozenset(Sign[name] for name in signs.split())
+    except KeyError:
+        raise ValueError(f"{signs!r} are no signs of a ROM") from None
+    return Learnt(Firmware(_hardware(node), _fingerprint(fingerprint)), shown, _time(at, node))
 
 
 def _attempt_key(attempt: Attempt) -> str:
@@ -134,7 +144,9 @@ def _node(text: str) -> NodeKey:
 
 
 def _hardware(text: str) -> HardwareAddress:
-    htype, _, octets = text.partition("/")
+    htype, slash, octets = text.partition("/")
+    if not slash:
+        raise ValueError(f"{text!r} is no hardware address")
     return HardwareAddress(int(htype), bytes.fromhex(octets))
 
 
@@ -158,7 +170,7 @@ def _time(value: float, what: str) -> float:
 
 _KINDS: Final[dict[type, _Kind]] = {
     Mark: _Kind(MARKS, _mark_key, _mark_row),
-    Lesson: _Kind(LESSONS, _lesson_key, _lesson_row),
+    Learnt: _Kind(LEARNT, _learnt_key, _learnt_row),
     Attempt: _Kind(ATTEMPTS, _attempt_key, _attempt_row),
     RunningPass: _Kind(PASSES, lambda each: each.group, lambda each: (each.group,)),
 }

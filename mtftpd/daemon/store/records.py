@@ -9,8 +9,7 @@ from math import inf, isfinite
 
 from mtftpd.core.effects import SaveLease
 from mtftpd.core.leases import ClientKey, Lease, LeaseState
-from mtftpd.core.memory import Former
-from mtftpd.daemon.store import OwnedEntry
+from mtftpd.daemon.store import Former, OwnedEntry
 from mtftpd.daemon.store.memories import read_memories
 from mtftpd.daemon.store.timescale import Timescale
 from mtftpd.daemon.store.writer import Row

@@ -54,11 +54,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
                failures INTEGER NOT NULL,
                successes INTEGER NOT NULL
            ) STRICT, WITHOUT ROWID""",
-        """CREATE TABLE lessons (
-               node TEXT PRIMARY KEY,
+        """CREATE TABLE learnt (
+               node TEXT NOT NULL,
                fingerprint TEXT NOT NULL,
+               signs TEXT NOT NULL,
                at REAL NOT NULL,
-               times INTEGER NOT NULL
+               PRIMARY KEY (node, fingerprint)
            ) STRICT, WITHOUT ROWID""",
         """CREATE TABLE attempts (
                node TEXT PRIMARY KEY,
@@ -81,9 +82,9 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 """``leases.client`` is htype/octets in hex (htype/id/octets for a client identifier); times are wall time in seconds
 since 1970, ``expires`` is NULL for ever; a row that is written again gets the next ``number``, so they are in order.
 
-``node`` is htype/octets (or an IPv4 address), in ``marks`` with the stage of its boot behind it, in ``lessons`` with a
-quirk, in ``attempts`` with their number; a ``fingerprint`` is a JSON array; ``file`` of ``digests`` is what `stat` says
-of it: device, inode, size and the times of change in ns; ``multicast`` is ADDRESS:PORT of a group.
+``node`` is htype/octets (or an IPv4 address), in ``marks`` with the stage of its boot behind it, in ``attempts`` with
+their number; a ``fingerprint`` is a JSON array, ``signs`` are names with blanks between; ``file`` of ``digests`` is
+what `stat` says of it: device, inode, size and the times of change in ns; ``multicast`` is ADDRESS:PORT of a group.
 """
 
 VERSION: Final = len(MIGRATIONS)
@@ -127,10 +128,10 @@ IMAGE_GROUPS: Final = _plain("image_groups", 2, "digest")
 NEIGHBOURS: Final = _plain("neighbours", 3, "interface || ' ' || address")
 DIGESTS: Final = _plain("digests", 2, "file")
 MARKS: Final = _plain("marks", 6, "node", {3: "at"})
-LESSONS: Final = _plain("lessons", 4, "node", {2: "at"})
+LEARNT: Final = _plain("learnt", 4, "node || ' ' || fingerprint", {3: "at"})
 ATTEMPTS: Final = _plain("attempts", 13, "node", {1: "began", 2: "since"})
 PASSES: Final = _plain("passes", 1, "multicast")
-TABLES: Final = (LEASES, IMAGE_GROUPS, NEIGHBOURS, DIGESTS, MARKS, LESSONS, ATTEMPTS, PASSES)
+TABLES: Final = (LEASES, IMAGE_GROUPS, NEIGHBOURS, DIGESTS, MARKS, LEARNT, ATTEMPTS, PASSES)
 
 
 def check(connection: sqlite3.Connection) -> None:

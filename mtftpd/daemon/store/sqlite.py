@@ -21,9 +21,8 @@ from typing import Final
 
 from mtftpd.core.effects import SaveLease
 from mtftpd.core.leases import Lease
-from mtftpd.core.memory import Former, Memory
 from mtftpd.daemon.journal import say
-from mtftpd.daemon.store import Health, OwnedEntry, groups_file
+from mtftpd.daemon.store import Former, Health, Memory, OwnedEntry, groups_file
 from mtftpd.daemon.store.memories import key_of, on_clock, row_of_memory
 from mtftpd.daemon.store.records import Contents, on_monotonic_clock, read_contents, read_groups, row_of
 from mtftpd.daemon.store.schema import DIGESTS, IMAGE_GROUPS, LEASES, NEIGHBOURS, VERSION, check, migrate

@@ -56,7 +56,12 @@ def behind_end(reply: Reply[DhcpMessage]) -> bytes | None:
 
 def tags(reply: Reply[DhcpMessage]) -> pxe.PxeOptions:
     """Return the PXE sub-options of a reply; empty ones when it has no option 43.  Raises `Malformed`."""
-    return pxe.parse_untrusted(reply.value.options.get(VENDOR_SPECIFIC, b""))
+    return pxe_options(reply.value)
+
+
+def pxe_options(message: DhcpMessage) -> pxe.PxeOptions:
+    """Return the PXE sub-options of a message; empty ones when it has no option 43.  Raises `Malformed`."""
+    return pxe.parse_untrusted(message.options.get(VENDOR_SPECIFIC, b""))
 
 
 def raw_tags(reply: Reply[DhcpMessage]) -> list[Element]:

@@ -74,18 +74,16 @@ async def _dhcp(lab: Lab, found: Findings) -> Findings:
 async def _port_4011(lab: Lab, found: Findings) -> Findings:
     async with lab.dhcp() as client:
         await _get_address(client, found)
-        try:
-            await ask_pxe(lab, client)
-        except Failed:
-            return found
-        features = found.features | {Feature.PORT_4011}
         # Every PXE server may be asked for type 0, the bootstrap (PXE 2.1 table 2-1).
-        type_ = found.boot_types[0] if found.boot_types else 0
-        try:
-            await ask_pxe(lab, client, item(type_))
-        except Failed:
-            return replace(found, features=features)
-    return replace(found, features=features | {Feature.BOOT_SERVER}, boot_types=found.boot_types or (type_,))
+        types = found.boot_types or (0,)
+        features = set(found.features)
+        for feature, more in ((Feature.PORT_4011, None), (Feature.BOOT_SERVER, item(types[0]))):
+            try:
+                await ask_pxe(lab, client, more)
+                features.add(feature)
+            except Failed:
+                continue
+    return replace(found, features=frozenset(features), boot_types=types)
 
 
 async def _get_address(client: DhcpClient, found: Findings) -> None:

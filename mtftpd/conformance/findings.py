@@ -19,7 +19,7 @@ class Feature(Enum):
     PXE = "the target's DHCP answers are not for PXE clients"
     BOOT_FILE = "the target's DHCP answers name no boot file"
     MENU = "the target offers no boot menu"
-    PORT_4011 = "the target does not answer on port 4011"
+    PORT_4011 = "the target does not answer a question for the boot file on port 4011"
     BOOT_SERVER = "the target is no boot server of a type that is known"
     TFTP = "the target serves no file that is known by TFTP; name one with --image"
     MTFTP = "the target is not known to serve MTFTP; name a group with --mtftp"

@@ -56,10 +56,12 @@ class PxeQuestion:
             self.client.send(self.message(more), self.server)
             await self.client.silence(seconds, why)
 
-    async def hear(self, message: DhcpMessage | bytes, seconds: float) -> Reply[DhcpMessage] | None:
-        """Send ``message`` to port 4011 and return what comes back within ``seconds``."""
+    async def hear(
+        self, message: DhcpMessage | bytes, seconds: float, to: Endpoint | None = None
+    ) -> Reply[DhcpMessage] | None:
+        """Send ``message`` to port 4011, or to ``to``, and return what comes back within ``seconds``."""
         with self.client.hearing(self.mailbox):
-            self.client.send(message, self.server)
+            self.client.send(message, to or self.server)
             return await self.client.hear(seconds)
 
     def close(self) -> None:

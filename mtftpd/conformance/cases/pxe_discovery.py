@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from mtftpd.conformance.dhcp_client import MACHINE, PLAIN, VENDOR_CLASS
-from mtftpd.conformance.dhcp_parts import PXE_CLASS, REBINDING, RENEWAL, VENDOR_SPECIFIC, raw_tags, tags
+from mtftpd.conformance.dhcp_parts import PXE_CLASS, REBINDING, RENEWAL, VENDOR_SPECIFIC, pxe_options, raw_tags, tags
 from mtftpd.conformance.findings import Feature
 from mtftpd.conformance.lab import Lab
 from mtftpd.conformance.mailbox import Reply
@@ -17,12 +17,12 @@ from mtftpd.conformance.verdicts import ABSENT, NotApplicable, at_least, check, 
 from mtftpd.wire.bootp import DhcpMessage, MessageType
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.options import LEASE_TIME, SERVER_IDENTIFIER
-from mtftpd.wire.pxe import CREDENTIALS_LAYER, Tag
+from mtftpd.wire.pxe import CREDENTIALS_LAYER, DiscoveryControl, Tag
 
 PORT_4011: Final = (Feature.PORT_4011,)
 BOOT_SERVER: Final = (Feature.BOOT_SERVER,)
 NOBODYS_TYPE: Final = 0x7A5A
-"""A type in the range of vendors (PXE 2.1 table 2-1: 32768 and above are theirs), which no menu has."""
+"""A type below those that vendors may take (32,768) and above those that PXE 2.1 table 2-1 names."""
 
 
 def type_of(lab: Lab) -> int:
@@ -34,6 +34,13 @@ def check_origin(ack: Reply[DhcpMessage], question: PxeQuestion) -> None:
     """Fail unless the ACK comes from where was asked, and goes to where the question came from."""
     check(ack.packet, "source", str(ack.packet.source), str(question.server))
     check(ack.packet, "destination", str(ack.packet.destination), str(question.mailbox.local))
+
+
+def forbids_broadcast(lab: Lab) -> bool:
+    """Return whether the OFFER to a BIOS client says that broadcast discovery is disabled."""
+    assert lab.found.offer is not None
+    options = pxe_options(lab.found.offer)
+    return bool((options.discovery_control or 0) & DiscoveryControl.NO_BROADCAST)
 
 
 @pxe.case("DHCP-08", needs=PORT_4011)
@@ -90,7 +97,11 @@ async def a_boot_server_answers_the_one_who_asked(lab: Lab) -> None:
 async def a_broadcast_discovery_is_answered_from_a_known_port(lab: Lab) -> None:
     """What was broadcast to port 67 is answered from port 67 or 4011."""
     async with pxe_question(lab) as question:
-        ack = await question.ask(item(type_of(lab)), to=question.client.way.everybody)
+        everybody = question.client.way.everybody
+        reply = await question.hear(question.message(item(type_of(lab))), lab.target.quiet, everybody)
+        if reply is None and forbids_broadcast(lab):
+            raise NotApplicable("tag 6 says that there is no discovery by broadcast")
+        ack = reply or await question.ask(item(type_of(lab)), to=everybody)
         check(ack.packet, "source port", ack.packet.source.port, one_of((lab.target.dhcp_port, lab.target.pxe_port)))
         check(ack.packet, "source address", ack.packet.source.address, str(lab.target))
 

@@ -162,6 +162,8 @@ class DropReason(Enum):
     DUPLICATE_REQUEST = "duplicate-request"
     TOO_MANY_TRANSFERS = "too-many-transfers"
     TOO_MANY_ERRORS = "too-many-errors"
+    SUPERSEDED = "newer-message-waits"
+    DHCP_QUEUE_FULL = "dhcp-queue-full"
     STOPPING = "server-is-stopping"
     UNEXPECTED = "unexpected-in-this-state"
 

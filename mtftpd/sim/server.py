@@ -1,7 +1,7 @@
 """The server of a simulation: the real `BootService`, with a processor that takes time and no sockets.
 
-Datagrams wait in one queue and are answered one after the other; a timer that comes due waits until they are read, as
-in the shell.
+Datagrams wait, those of DHCP in a queue of their own, and are answered one after the other; a timer that comes due
+waits until they are read.  All of that is as in the shell.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mtftpd.core.block_numbers import number_on_wire
+from mtftpd.core.dhcp_queue import DhcpQueue
 from mtftpd.core.effects import (
     FIRST_TRANSFER,
     CloseTransfer,
@@ -70,6 +71,7 @@ class Server:
         self._outlet = outlet
         self._timer = Timer(clock, self._tick)
         self._queue: deque[Datagram] = deque()
+        self._calls = DhcpQueue()
         self._working = False
         self._address = str(service.settings.link.address)
         self._groups = {binding.group for binding in service.groups.bindings}
@@ -104,20 +106,27 @@ class Server:
         if socket is None:
             self.no_such_port += 1
             return
-        self._queue.append(datagram._replace(socket=socket))
+        if socket in (Service.DHCP, Service.PXE):
+            drop = self._calls.put(datagram._replace(socket=socket))
+            if drop is not None:
+                self._count_drop(drop)
+        else:
+            self._queue.append(datagram._replace(socket=socket))
         if not self._working:
             self._work_on()
 
     def _work_on(self) -> None:
-        is_dhcp = self._queue[0].socket in (Service.DHCP, Service.PXE)
+        """Begin with the next datagram: DHCP goes first, as in the shell."""
+        is_dhcp = bool(self._calls)
+        datagram = self._calls.take() if is_dhcp else self._queue.popleft()
         self._working = True
-        self._clock.at(self._clock.now + (DHCP_SECONDS if is_dhcp else PACKET_SECONDS), self._work)
+        self._clock.at(self._clock.now + (DHCP_SECONDS if is_dhcp else PACKET_SECONDS), self._work, datagram)
 
-    def _work(self) -> None:
+    def _work(self, datagram: Datagram) -> None:
         self._working = False
         now = self._clock.now
-        self._perform(self._service.receive(self._queue.popleft(), now))
-        if self._queue:
+        self._perform(self._service.receive(datagram, now))
+        if self._queue or self._calls:
             self._work_on()
         self._timer.set(self._service.next_deadline())
 

@@ -149,12 +149,32 @@ async def test_dhcp_is_served_first(bench: Bench) -> None:
 async def test_a_flood_on_one_socket_does_not_hold_up_the_others(bench: Bench) -> None:
     script = Script()
     async with client() as asking:
-        for _ in range(20 * MAX_DRAIN):
-            await asking.sendto(b"flood", bench.port(Service.DHCP))
+        for number in range(20 * MAX_DRAIN):
+            await asking.sendto(call(number), bench.port(Service.DHCP))
         await asking.sendto(b"ack", bench.port(Service.MTFTP))
         async with bench.running(script):
             await until(lambda: len(script.log) == 20 * MAX_DRAIN + 1)
     assert script.log.index(b"ack") <= MAX_DRAIN
+
+
+def call(node: int, time: int = 0) -> bytes:
+    """Return what a DHCP message of ``node`` looks like from far away."""
+    return time.to_bytes(24, "big") + node.to_bytes(20, "big")
+
+
+async def test_of_a_storm_of_dhcp_each_node_is_answered_once_and_its_newest_message(bench: Bench) -> None:
+    nodes = 3 * MAX_DRAIN
+    script = Script()
+    async with client() as asking:
+        for time in range(3):
+            for node in range(nodes):
+                await asking.sendto(call(node, time), bench.port(Service.DHCP))
+        async with bench.running(script) as pump:
+            await until(lambda: len(script.log) == nodes)
+            counters = pump.counters()
+    assert script.log == [call(node, 2) for node in range(nodes)]
+    assert counters.received == 3 * nodes
+    assert counters.drops == {DropReason.SUPERSEDED.value: 2 * nodes}
 
 
 async def test_trio_keeps_running_under_endless_traffic(bench: Bench) -> None:

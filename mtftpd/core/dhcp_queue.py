@@ -1,0 +1,57 @@
+"""DHCP messages between the socket and the service: the newest of each node; of too many, the oldest are dropped.
+
+A client that repeats itself has forgotten what it asked before, and its answer would be to a transaction that is over.
+So the newest message of a node takes the place of the one that waits, and keeps its turn.  Messages of one node by way
+of different relay agents, or to another port, are different questions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mtftpd.core.effects import Drop, DropReason
+from mtftpd.wire.datagram import Datagram
+
+MAX_WAITING: Final = 8_192
+"""Nodes: 2,000 with three interfaces each, and visitors.  8,192 * 2 KB are 16 MB; at 0.3 ms for an answer the last one
+is answered after 2.5 s, before the 4 s at which ROMs repeat their first message."""
+
+_NODE: Final = slice(24, 44)
+"""giaddr and chaddr of a BOOTP header (RFC 951 section 3)."""
+_NODE_END: Final = 44
+
+
+class DhcpQueue:
+    """The messages that wait."""
+
+    __slots__ = ("_most", "_waiting")
+
+    def __init__(self, most: int = MAX_WAITING) -> None:
+        self._most = most
+        self._waiting: dict[tuple[int, object], Datagram] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, datagram: Datagram) -> Drop | None:
+        """Let ``datagram`` wait; returns what is dropped for it, if anything."""
+        data = datagram.data
+        who = data[_NODE] if len(data) >= _NODE_END else datagram.source
+        waiting, key = self._waiting, (datagram.socket, who)
+        former = waiting.get(key)
+        waiting[key] = datagram
+        if former is not None:
+            return Drop(DropReason.SUPERSEDED, former.source, _text(former))
+        if len(waiting) <= self._most:
+            return None
+        oldest = waiting.pop(next(iter(waiting)))
+        return Drop(DropReason.DHCP_QUEUE_FULL, oldest.source, _text(oldest))
+
+    def take(self) -> Datagram:
+        """Return the next message; KeyError when there is none."""
+        return self._waiting.pop(next(iter(self._waiting), (0, None)))
+
+
+def _text(datagram: Datagram) -> str:
+    """Name the node of a message by its Ethernet address."""
+    return datagram.data[28:34].hex(":")

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtftpd.core.dhcp_queue import DhcpQueue
+from mtftpd.core.effects import DropReason, Service
+from mtftpd.wire.datagram import Datagram, Endpoint
+
+ANYBODY = Endpoint("255.255.255.255", 67)
+NOBODY = Endpoint("0.0.0.0", 68)
+
+
+def message(node: int, number: int, relay: int = 0, socket: int = Service.DHCP) -> Datagram:
+    chaddr = (b"\x02\0\0\0" + node.to_bytes(2, "big")).ljust(16, b"\0")
+    data = number.to_bytes(24, "big") + relay.to_bytes(4, "big") + chaddr + bytes(200)
+    return Datagram(socket, NOBODY, ANYBODY, data)
+
+
+def test_the_newest_message_of_a_node_has_the_turn_of_the_one_before() -> None:
+    queue = DhcpQueue()
+    assert queue.put(message(1, 1)) is None
+    assert queue.put(message(2, 1)) is None
+    drop = queue.put(message(1, 2))
+    assert drop is not None
+    assert (drop.reason, drop.source, drop.detail) == (DropReason.SUPERSEDED, NOBODY, "02:00:00:00:00:01")
+    assert len(queue) == 2
+    assert [queue.take(), queue.take()] == [message(1, 2), message(2, 1)]
+    with pytest.raises(KeyError):
+        queue.take()
+
+
+def test_another_relay_and_another_port_ask_another_question() -> None:
+    queue = DhcpQueue()
+    asked = [message(1, 1), message(1, 1, relay=9), message(1, 1, socket=Service.PXE)]
+    assert [queue.put(each) for each in asked] == [None] * 3
+    assert [queue.take() for _ in asked] == asked
+
+
+def test_when_there_are_too_many_nodes_the_oldest_is_dropped() -> None:
+    queue = DhcpQueue(most=2)
+    assert [queue.put(message(node, 1)) for node in (1, 2)] == [None, None]
+    drop = queue.put(message(3, 1))
+    assert drop is not None
+    assert (drop.reason, drop.detail) == (DropReason.DHCP_QUEUE_FULL, "02:00:00:00:00:01")
+    assert [queue.take(), queue.take()] == [message(2, 1), message(3, 1)]
+
+
+def test_what_is_too_short_to_have_a_node_is_told_apart_by_its_source() -> None:
+    queue = DhcpQueue()
+    one, other = (Datagram(Service.DHCP, Endpoint("10.0.0.7", port), ANYBODY, b"x") for port in (68, 69))
+    assert queue.put(one) is None
+    assert queue.put(other) is None
+    assert queue.put(one) is not None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), max_size=60))
+def test_nothing_disappears_without_a_drop_and_each_node_waits_once(steps: list[tuple[bool, int]]) -> None:
+    queue = DhcpQueue(most=4)
+    put = dropped = taken = 0
+    newest: dict[int, int] = {}
+    for number, (takes, node) in enumerate(steps):
+        if takes and len(queue):
+            datagram = queue.take()
+            taken += 1
+            assert newest[datagram.data[33]] == int.from_bytes(datagram.data[:24], "big")
+        else:
+            newest[node] = number
+            put += 1
+            dropped += queue.put(message(node, number)) is not None
+    assert put == taken + dropped + len(queue)
+    assert len(queue) <= 4

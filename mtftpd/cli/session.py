@@ -37,7 +37,7 @@ def list_sessions(control: Path | None, as_json: bool) -> int:
     if as_json:
         print_json(sessions)
         return 0
-    titles = ("GROUP", "IMAGE", "STATE", "PASS", "BLOCK", "MASTER", "WAITING", "RATE")
+    titles = ("GROUP", "IMAGE", "STATE", "PASS", "BLOCK", "MASTER", "WAITING", "LOSS", "RATE")
     print_table(titles, [row_of(each) for each in sessions])
     return 0
 
@@ -135,5 +135,5 @@ def row_of(session: dict[str, Any]) -> tuple[str, ...]:
     state = "paused" if session["paused"] and not session["block"] else session["state"]
     return (
         session["group"], session["image"], state, str(session["passes"]), block, session["master"] or "-",
-        str(session["waiting"]), rate(session["rate"]),
+        str(session["waiting"]), f"{session['loss']:.1%}" if session["loss"] else "", rate(session["rate"]),
     )  # fmt: skip

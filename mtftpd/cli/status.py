@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mtftpd.cli.control import age, connect, control_options, print_json
+from mtftpd.cli.control import age, clean, connect, control_options, print_json
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -27,6 +27,8 @@ pass, or whose last ACK is missing, and asks for nothing more; "done" has acknow
 afterwards shows that it has everything. "<=" is what was sent to the group of a listener, not what it has. "#2/5" is
 the second of five nodes whose first packet waits for room on the link, for 3 seconds at most."""
 
+MAX_ALARMS = 8
+"""Alarms on one page: nodes need room, too."""
 INTERVAL = 1.0
 """Seconds between two looks."""
 _QUIET = ("done", "done?", "os")
@@ -84,14 +86,25 @@ def _render(picture: dict[str, Any], height: int | None) -> Group:
     second = (
         f"{len(tftp['transfers'])} transfers, {tftp['done']} done, {tftp['failed']} failed, {tftp['refused']} refused"
     )
-    alarms = [Text(f"alarm: {each['text']} ({each['count']} x, {age(each['age'])} ago)", "red")
-              for each in picture["nodes"]["alarms"]]  # fmt: skip
     parts: list[RenderableType] = [Text(head, "bold"), Text(second), Text(_link(picture["budget"]))]
-    parts += [*alarms[-5:], Text()]
+    parts += [*(Text(line, "red") for line in _alarms(picture["nodes"])), Text()]
     parts += [_sessions(picture["mtftp"]["groups"]), Text()]
     room = None if height is None else max(1, height - len(parts) - len(picture["mtftp"]["groups"]) - 3)
     parts.append(_hosts(picture["hosts"], room))
     return Group(*parts)
+
+
+def _alarms(nodes: dict[str, Any]) -> list[str]:
+    """Return one line for each alarm, the newest last, and one for all other DHCP servers together."""
+    alarms = nodes["alarms"]
+    lines = [
+        f"alarm: {clean(each['text'])} ({each['count']} x, {age(each['age'])} ago)" for each in alarms[-MAX_ALARMS:]
+    ]
+    if len(alarms) > MAX_ALARMS:
+        lines.insert(0, f"{len(alarms) - MAX_ALARMS} older alarms: mtftpd status --json")
+    if nodes["foreign_servers"]:
+        lines.append(f"other DHCP servers: {', '.join(nodes['foreign_servers'])}")
+    return lines
 
 
 def _link(budget: dict[str, Any]) -> str:
@@ -110,7 +123,9 @@ def _sessions(groups: list[dict[str, Any]]) -> RenderableType:
 
     from mtftpd.cli.session import row_of
 
-    table = Table("group", "image", "state", "pass", "block", "master", "waiting", "rate", box=None, pad_edge=False)
+    table = Table(
+        "group", "image", "state", "pass", "block", "master", "waiting", "loss", "rate", box=None, pad_edge=False
+    )
     for each in groups:
         table.add_row(*(Text(cell) for cell in row_of(each)))
     return table

@@ -123,7 +123,7 @@ class Family:
 FAMILIES = (
     Family("uptime_seconds", "gauge", "Since the server started.", "uptime"),
     Family("nodes", "gauge", "Nodes by the state of their boot.", "nodes.states", "state"),
-    Family("alarms", "gauge", "Alarms that are remembered.", "nodes.alarms"),
+    Family("alarms", "gauge", "Alarms that are not over.", "nodes.alarm_counts", "kind"),
     Family("dhcp_received_total", "counter", "DHCP and PXE messages.", "dhcp.received"),
     Family("leases", "gauge", "Leases by state.", "dhcp.leases", "state"),
     Family("tftp_requests_total", "counter", "Requests on port 69.", "tftp.requests"),

@@ -24,6 +24,7 @@ from mtftpd.daemon.loop import Pump
 from mtftpd.daemon.metrics import Metrics
 from mtftpd.daemon.neighbours import Neighbours, open_neighbours
 from mtftpd.daemon.performer import Outlets
+from mtftpd.daemon.query_watch import QueryWatch
 from mtftpd.daemon.recorder import Recorder
 from mtftpd.daemon.reload import Parts, Reloader, tell_warnings
 from mtftpd.daemon.server import Machinery, Server, Task
@@ -31,10 +32,12 @@ from mtftpd.daemon.sinks import Sinks
 from mtftpd.daemon.status import Status
 from mtftpd.daemon.store.sqlite import SqliteStore
 from mtftpd.daemon.trace import Traces
+from mtftpd.errors import MissingCapability
 from mtftpd.net.capture import Capture
 from mtftpd.net.channels import Channels, Listening
 from mtftpd.net.images import ImageStore
 from mtftpd.net.link_layer import LinkLayer
+from mtftpd.net.queries import Queries
 
 
 def serve(sources: Sources) -> int:
@@ -77,6 +80,8 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
     tasks: list[Task] = [each.run for each in listeners]
     if outlets.neighbours is not None:
         tasks.append(outlets.neighbours.run)
+    if config.mode is not Mode.TFTP and (queries := _open_queries(link, open_things)) is not None:
+        tasks.append(QueryWatch(queries, service.fallback.querier).run)
     if config.metrics is not None:
         metrics = Metrics(config.metrics, status.totals)
         open_things.callback(metrics.close)
@@ -137,6 +142,16 @@ def _open_outlets(config: Config, assembly: Assembly, open_things: ExitStack, st
     if neighbours is not None:
         open_things.callback(neighbours.close)
     return Outlets(channels, link_layer, capture, neighbours)
+
+
+def _open_queries(link: Link, open_things: ExitStack) -> Queries | None:
+    try:
+        queries = Queries(link)
+    except MissingCapability as error:
+        say(logging.INFO, "no-igmp", text=str(error))
+        return None
+    open_things.callback(queries.close)
+    return queries
 
 
 def _open_neighbours(config: Config, link: Link, state: SqliteStore | None) -> Neighbours | None:

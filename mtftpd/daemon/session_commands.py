@@ -70,10 +70,16 @@ class SessionCommands:
 
 
 def session_view(group: GroupStatistics) -> dict[str, Any]:
-    """Return one session as the control socket tells it: ``rate`` is that of the pass so far, in octets a second."""
+    """Return one session as the control socket tells it.
+
+    ``rate`` is that of the pass so far, in octets a second; ``loss`` is the part of all blocks that a timer had to
+    repeat, because they or their acknowledgement were lost.
+    """
     view = asdict(group)
     began = view.pop("started")
     seconds = time.monotonic() - began if group.block else 0.0
+    new = group.sent - group.repeats
+    view["loss"] = round(group.stalls / new, 5) if new > 0 else 0.0
     view["rate"] = round(group.block * MTFTP_BLOCK_SIZE / seconds) if seconds > 0 else 0
     return view
 

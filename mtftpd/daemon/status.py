@@ -14,6 +14,7 @@ from math import isfinite
 from typing import Any
 
 from mtftpd import __version__
+from mtftpd.core.alarms import Alarm, AlarmKind
 from mtftpd.core.leases import ClientKey, Lease
 from mtftpd.core.node_states import NodeState
 from mtftpd.core.nodes import NodeStatistics
@@ -79,10 +80,6 @@ class Status:
 
     def _totals(self, statistics: Statistics) -> dict[str, Any]:
         now = time.monotonic()
-        alarms = [
-            {"kind": alarm.kind, "text": alarm.text, "count": alarm.count, "age": round(now - alarm.last, 3)}
-            for alarm in statistics.nodes.alarms
-        ]
         tftp = {part.name: getattr(statistics.tftp, part.name) for part in fields(statistics.tftp)}
         return {
             "version": __version__,
@@ -94,7 +91,7 @@ class Status:
                 "swapped": statistics.mtftp.swapped,
             },
             "tftp": {**tftp, "transfers": len(statistics.tftp.transfers)},
-            "nodes": {"states": statistics.nodes.states, "alarms": alarms},
+            "nodes": {"states": statistics.nodes.states, **alarm_views(statistics.nodes.alarms, now)},
             "traffic": self._pump.counters(),
             "budget": self._budget(statistics),
             "reports": self._journal.reports,
@@ -199,6 +196,28 @@ class Status:
             raise ValueError(f"nobody has a lease of {address}")
         self._pump.perform(effects)
         return {"released": str(address)}
+
+
+def alarm_views(alarms: tuple[Alarm, ...], now: float) -> dict[str, Any]:
+    """Return the alarms that are not over, how many there are of each kind, and the other DHCP servers among them."""
+    views = [
+        {
+            "kind": alarm.kind,
+            "subject": alarm.subject,
+            "text": alarm.text,
+            "count": alarm.count,
+            "age": round(now - alarm.last, 3),
+            "since": round(now - alarm.first, 3),
+        }
+        for alarm in alarms
+    ]
+    kinds = [alarm.kind for alarm in alarms]
+    foreign = sorted(alarm.subject for alarm in alarms if alarm.kind is AlarmKind.FOREIGN_SERVER)
+    return {
+        "alarms": views,
+        "alarm_counts": {kind: kinds.count(kind) for kind in AlarmKind},
+        "foreign_servers": foreign,
+    }
 
 
 class _Progress:

@@ -153,7 +153,8 @@ def test_wrong_usage(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("words", [
-    ("session", "list"), ("session", "show"), ("session", "stop"), ("lease", "list"), ("lease", "release"),
+    ("session", "list"), ("session", "show"), ("session", "stop"), ("session", "pause"),
+    ("session", "start"), ("lease", "list"), ("lease", "release"),
     ("host", "list"), ("host", "show"), ("host", "forget"), ("trace",),
 ])  # fmt: skip
 def test_the_help_of_every_subcommand_has_two_examples(words: tuple[str, ...]) -> None:

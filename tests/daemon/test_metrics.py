@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 
+from mtftpd.core.alarms import AlarmKind
 from mtftpd.core.effects import ReportKind
 from mtftpd.core.node_states import NodeState
 from mtftpd.daemon import metrics as module
@@ -30,7 +31,11 @@ TRAFFIC = ("received", "received_octets", "sent", "sent_octets", "lost", "overfl
 TFTP = ("requests", "done", "failed", "refused", "blocks", "retransmitted", "transfers")
 SNAPSHOT: Mapping[str, Any] = {
     "uptime": 1.5,
-    "nodes": {"states": {NodeState.DONE: 4}, "alarms": [{}, {}]},
+    "nodes": {
+        "states": {NodeState.DONE: 4},
+        "alarms": [{}, {}],
+        "alarm_counts": {AlarmKind.SILENT: 2, AlarmKind.SAME_XID: 0},
+    },
     "dhcp": {"received": 9, "leases": {"bound": 3}},
     "tftp": dict.fromkeys(TFTP, 5),
     "mtftp": {"groups": [GROUP]},
@@ -44,7 +49,8 @@ def test_the_exposition_is_what_prometheus_reads() -> None:
     lines = exposition(SNAPSHOT).splitlines()
     assert 'mtftpd_nodes{state="done"} 4' in lines
     assert 'mtftpd_nodes{state="stalled"} 0' in lines
-    assert "mtftpd_alarms 2" in lines
+    assert 'mtftpd_alarms{kind="silent-after-ack"} 2' in lines
+    assert 'mtftpd_alarms{kind="same-xid"} 0' in lines
     assert {"mtftpd_link_rate_bits 80000000.0", "mtftpd_admission_waiting 1"} <= set(lines)
     assert 'mtftpd_drops_total{reason="a\\"b\\\\c\\n"} 1' in lines
     assert 'mtftpd_group_blocks_total{group="239.1.1.1:1799"} 80' in lines

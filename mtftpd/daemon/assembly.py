@@ -59,8 +59,8 @@ def assemble(config: Config, link: Link, store: ImageStore, progress: Progress |
 
 
 async def assemble_aside(config: Config, link: Link, store: ImageStore) -> Assembly:
-    """Do what `assemble` does, reading the images in another thread; cancelled, it ends after a chunk of them."""
-    settings = _checked(config, link)
+    """Do what `assemble` does in another thread; cancelled, it ends after a chunk of the images."""
+    settings = await trio.to_thread.run_sync(_checked, config, link)
     with store.open(named_files(config)) as candidates:
         await trio.to_thread.run_sync(candidates.hash, _stop_when_cancelled)
         return Assembly(config, settings, store.take(candidates))

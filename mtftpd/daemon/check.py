@@ -14,9 +14,12 @@ from mtftpd.core.images import Image
 from mtftpd.core.settings import Link, Ports
 from mtftpd.daemon.assembly import Assembly, assemble, find_link
 from mtftpd.daemon.config import Config, Sources, load, unknown_variables
+from mtftpd.daemon.explain import as_values, explain
 from mtftpd.daemon.option_table import BY_NAME
 from mtftpd.daemon.settings import boot_file, rate_text, warnings_for
 from mtftpd.daemon.store.sqlite import remembered_groups
+from mtftpd.daemon.values import address
+from mtftpd.errors import BadConfig
 from mtftpd.net.images import ImageStore
 
 
@@ -33,6 +36,24 @@ def check(sources: Sources, *, as_json: bool) -> str:
     """Return the report about a configuration, or raise what ``serve`` would raise; nothing is sent."""
     found = examine(sources)
     return json.dumps(_as_values(found), indent=2) if as_json else "\n".join(_lines(found))
+
+
+def check_node(sources: Sources, node: str, relay: str | None, *, as_json: bool) -> str:
+    """Return the report about one node, see `mtftpd.daemon.explain`; raises what ``serve`` would raise."""
+    found = examine(sources)
+    rows = explain(found.assembly, found.groups, node, _relay(relay))
+    if as_json:
+        return json.dumps(as_values(rows), indent=2)
+    name_width = max(len(row.name) for row in rows)
+    value_width = max(len(row.value) for row in rows if len(row.value) <= 40)
+    return "\n".join(f"{row.name:{name_width}}  {row.value:{value_width}}  {row.place}" for row in rows)
+
+
+def _relay(text: str | None) -> IPv4Address | None:
+    try:
+        return None if text is None else address(text)
+    except ValueError as error:
+        raise BadConfig(f"--relay {text}: {error}") from None
 
 
 def examine(sources: Sources) -> Findings:
@@ -69,6 +90,9 @@ def _option_values(config: Config, link: Link) -> Iterator[tuple[str, str, str]]
         yield name, text, origin.place
     if config.menu is not None:
         yield "menu", ", ".join(item.text for item in config.menu.items), str(config.file)
+    for kind in ("subnet", "group", "node"):
+        if config.sections[kind]:
+            yield f"[[{kind}]]", f"{len(config.sections[kind])} sections", config.sections.places.of(kind)
     changed = [name for name in Ports.__dataclass_fields__ if not name.startswith("mtftp_") or name == "mtftp_ipxe"]
     for name in changed:
         if getattr(config.ports, name) != getattr(Ports(), name):

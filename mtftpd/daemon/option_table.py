@@ -116,7 +116,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
                "false", True),
     ),
     ADDRESSES: (
-        Option("range", values.address_range, "FIRST-LAST", "Addresses to give out; needed with --mode dhcp."),
+        Option("range", values.address_range, "FIRST-LAST", "Addresses to give out with --mode dhcp."),
         Option("router", values.address, "ADDRESS", "Default gateway that clients are told."),
         Option("lease-time", values.lease_time, "TIME", "Length of a lease: seconds, or a number with m, h or d.",
                "12h"),

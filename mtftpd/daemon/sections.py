@@ -41,10 +41,11 @@ def _one(read: Callable[[str], Any]) -> Reader:
 
 def _some(read: Callable[[str], Any]) -> Reader:
     def reader(raw: Any) -> Any:
-        listed = raw if isinstance(raw, list) else [raw]
-        if not listed:
+        if not isinstance(raw, list):
+            return (read(text_of(raw)),)
+        if not raw:
             raise ValueError("is empty; leave it out, or say something")
-        return tuple(_element(read, text_of(each)) for each in listed)
+        return tuple(_element(read, text_of(each)) for each in raw)
 
     return reader
 

@@ -14,6 +14,7 @@ from mtftpd import __version__, cli
 from mtftpd.cli import COMMANDS, group
 from mtftpd.cli.options import sources
 from mtftpd.cli.serve import command as serve_command
+from mtftpd.daemon.example import EXAMPLE
 from mtftpd.daemon.option_table import BY_NAME
 from tests.cli.server_process import run, write_config
 
@@ -74,6 +75,7 @@ def test_version() -> None:
         (["serve", "extra"], "unexpected extra argument"),
         (["serve", "--group"], "requires an argument"),
         (["check", "--jsn"], "--json"),
+        (["check", "--relay", "10.0.0.1"], "add --node"),
     ],
 )
 def test_wrong_usage_is_2_and_goes_to_standard_error(arguments: list[str], message: str) -> None:
@@ -99,6 +101,20 @@ def test_only_what_was_typed_is_a_flag() -> None:
         environment={"A": "b"},
         config=Path("x.toml"),
     )
+
+
+def test_check_explains_one_node(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    with (tmp_path / "m.toml").open("a") as file:
+        file.write("[[node]]\nname = 'n1'\nhardware = '52:54:00:00:00:01'\nrom = 'ipxe'\n")
+    config = str(tmp_path / "m.toml")
+    status, text = invoke("check", "--config", config, "--node", "52:54:00:00:00:01", "--json")
+    assert status == 0
+    assert json.loads(text)["rom"]["value"] == "ipxe"
+    status, text = invoke("check", "--config", config, "--node", "n1")
+    assert (status, text.split()[:2]) == (0, ["node", "n1"])
+    assert run("check", "--config", config, "--node", "n2").returncode == 78
+    assert invoke("check", "--example") == (0, EXAMPLE)
 
 
 def test_check_prints_data_on_standard_output(tmp_path: Path) -> None:

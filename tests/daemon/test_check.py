@@ -57,7 +57,7 @@ def test_the_text_says_the_same(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "m.toml"
     file.write_text(
         f'root = "{root}"\ninterface = "lo"\ngroup = "239.1.1.1"\n[image]\na = "nbp"\n[ports]\ntftp = 6969\n'
-        '[menu]\n[[menu.item]]\ntype = 1\ntext = "Disk"\n'
+        '[menu]\n[[menu.item]]\ntype = 1\ntext = "Disk"\n[[node]]\nhardware = "52:54:00:00:00:01"\n'
     )
     text = check(Sources(environment={"MTFTPD_TTTL": "1"}, config=file), as_json=False)
     lines = [" ".join(line.split()) for line in text.splitlines()]
@@ -65,6 +65,7 @@ def test_the_text_says_the_same(root: Path, tmp_path: Path) -> None:
     assert f"group 239.1.1.1 {file}:3" in lines
     assert f"ports.tftp 6969 {file}" in lines
     assert f"menu Disk {file}" in lines
+    assert f"[[node]] 1 sections {file}:12" in lines
     assert "image a = nbp" in lines
     assert "group 239.1.1.1:1799, opened on port 1542" in lines
     assert "iPXE: group 239.255.1.1:3001" in lines

@@ -15,13 +15,14 @@ import trio
 from mtftpd.core.effects import Effects, SendRun, Service
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Link
+from mtftpd.daemon import reload
 from mtftpd.daemon.assembly import assemble
-from mtftpd.daemon.config import Sources, load
+from mtftpd.daemon.config import Config, Sources, load
 from mtftpd.daemon.reload import Parts, Reloader
 from mtftpd.daemon.store.sqlite import SqliteStore, remembered_groups
 from mtftpd.net.candidates import Candidate, Progress
 from mtftpd.net.images import ImageChanged, ImageStore
-from mtftpd.wire.datagram import Datagram, Endpoint
+from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
 
 LINK = Link("eth9", 9, IPv4Address("10.0.0.1"), IPv4Network("10.0.0.0/24"))
 
@@ -85,6 +86,12 @@ async def test_takes_a_new_image_and_keeps_the_group_of_the_old_one(running: Run
         ("[ports]\ntftp = 6969\n", "ports: cannot change while the server runs; restart it"),
         ("mode = 'dhcp'\nrange = '192.168.0.1-192.168.0.9'\n", "192.168.0.1 is not in 10.0.0.0/24"),
         ("[", "is not valid TOML"),
+        ("[[node]]\nhardware = 'x'\n", "m.toml:4: node 1: hardware: x is not a hardware address"),
+        (
+            "[[node]]\nhardware = '52:54:00:00:00:01'\naddress = '10.9.0.1'\n",
+            "10.9.0.1 is in no network",
+        ),
+        ("[[subnet]]\nnetwork = '10.0.0.0/25'\n", "overlaps 10.0.0.0/24, the network of eth9"),
     ],
 )
 async def test_an_error_keeps_everything_as_it_was(
@@ -180,6 +187,52 @@ async def test_a_running_transfer_is_untouched_by_a_reload(running: Running) -> 
     assert running.service.receive(Datagram(first.socket, client, server, b"\0\4\0\2"), 1.2)
     await running.reloader.watch()
     assert len(running.store) == 0
+
+
+async def test_nodes_are_swapped_as_a_whole_and_running_transfers_go_on(running: Running) -> None:
+    node = HardwareAddress(1, bytes.fromhex("525400000001"))
+    client, server = Endpoint("10.0.0.9", 2070), Endpoint("10.0.0.1", 69)
+    effects = running.service.receive(Datagram(Service.TFTP, client, server, b"\0\1nbp\0octet\0"), 1.0)
+    (first,) = [effect for effect in effects if isinstance(effect, SendRun)]
+    section = "[[node]]\nhardware = '52:54:00:00:00:01'\nboot-file = 'other'\nwithout = ['retransmit']\n"
+    running.write(section)
+    assert await running.reloader.reload()
+    assert running.service.settings.node(node).boot.default == "other"
+    (second,) = [
+        effect
+        for effect in running.service.receive(Datagram(first.socket, client, server, b"\0\4\0\1"), 1.1)
+        if isinstance(effect, SendRun)
+    ]
+    assert second == first._replace(first_block=2)
+    before = running.service.settings
+    running.write(section + section)
+    assert not await running.reloader.reload()
+    assert running.service.settings is before
+    running.write("")
+    assert await running.reloader.reload()
+    assert running.service.settings.node(node).boot.default == ""
+
+
+async def test_the_file_is_read_while_everything_else_goes_on(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that reads waits for this one: were it the same, neither would ever go on."""
+    reached, go_on = trio.Event(), threading.Event()
+
+    def load_when_told(sources: Sources) -> Config:
+        trio.from_thread.run_sync(reached.set)
+        assert go_on.wait(20)
+        return load(sources)
+
+    monkeypatch.setattr(reload, "load", load_when_told)
+    running.write("ttl = 1\n[[node]]\nhardware = '52:54:00:00:00:01'\n")
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(running.reloader.reload)
+            await reached.wait()
+            assert not running.service.settings.inventory.entries
+            go_on.set()
+    assert len(running.service.settings.inventory.entries) == 1
 
 
 async def test_a_running_pass_keeps_its_image_through_any_number_of_reloads(running: Running) -> None:

@@ -200,7 +200,7 @@ OTHERS = [
     ("node = [1]", "m.toml:4: node must be an array of tables"),
     ("[[node]]\nname = 'a'", "m.toml:4: node a: says neither hardware nor uuid"),
     ("[[node]]\nhardware = []", "m.toml:5: node 1: hardware: is empty"),
-    ("[[node]]\nhardware = '52:54:00:00:00'", "m.toml:5: node 1: hardware: 52:54:00:00:00 52:54:00:00:00 is not"),
+    ("[[node]]\nhardware = '52:54:00:00:00'", "m.toml:5: node 1: hardware: 52:54:00:00:00 is not a hardware address"),
     ("[[node]]\nhardware = ['01:00:5e:00:00:01']", "m.toml:5: node 1: hardware: 01:00:5e:00:00:01 is not the"),
     (f"[[node]]\nname = ''\nuuid = '{UUID}'", f"m.toml:5: node {UUID}: name:  is not a name; give 1 to 64"),
     ("[[group]]\nname = 'gpu'\n" + NODE + "group = 'gup'",

@@ -44,6 +44,8 @@ def test_commands_and_options_exist() -> None:
         "--follow",
         "--json",
         "--help",
+        "--node",
+        "--example",
     }
     known |= {option for parameter in conformance.server.params for option in parameter.opts}
     assert set(re.findall(r"(--[a-z-]+)", re.sub(r"\|-+", "", README))) <= known

@@ -106,6 +106,7 @@ KEYS: Final[dict[str, dict[str, Reader]]] = {
         "aliases": _some(values.boot_file),
         "multicast": _yes_or_no,
         "group": _one(values.group),
+        "weight": _one(values.share),
     },
 }
 

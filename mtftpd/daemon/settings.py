@@ -67,8 +67,9 @@ def bandwidth_for(config: Config, link: Link) -> Bandwidth:
     reported = link_of(link.speed, half_duplex=link.half_duplex) if link.speed else None
     kind = config.link or reported
     rate = config.rate if config.rate is not None else kind.default_rate if kind is not None else 0.0
-    weights = {entry.name: float(entry.weight) for entry in config.weight}
-    return Bandwidth(rate, kind or LINKS["switch-1g"], weights)
+    said = {name: each.values["weight"] for name, each in image_sections(config).items() if "weight" in each.values}
+    said |= {entry.name: entry.weight for entry in config.weight}
+    return Bandwidth(rate, kind or LINKS["switch-1g"], {name: float(number) for name, number in said.items()})
 
 
 def rate_text(config: Config, link: Link) -> str:

@@ -204,7 +204,12 @@ def weight(text: str) -> ImageWeight:
     name, equals, number = text.rpartition("=")
     if not (name and equals):
         raise ValueError("is not NAME=N; give one such as compute=3")
-    return ImageWeight(boot_file(name), whole_number(number, 1, MOST_WEIGHT, "a weight"))
+    return ImageWeight(boot_file(name), share(number))
+
+
+def share(text: str) -> int:
+    """Read the weight of an image."""
+    return whole_number(text, 1, MOST_WEIGHT, "a weight")
 
 
 def mode(text: str) -> Mode:

@@ -52,7 +52,7 @@ async def unknown_options_are_left_out(lab: Lab) -> None:
         check(grant.packet, "blksize", grant.options.get("blksize"), "1024")
 
 
-@suite.case("MUL-11")
+@suite.case("MUL-11", alone="option multicast")
 async def multicast_is_left_out_where_there_is_none(lab: Lab) -> None:
     """A target that does not grant multicast grants the rest, and serves the file by unicast."""
     async with lab.tftp() as client:

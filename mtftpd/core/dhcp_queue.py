@@ -3,6 +3,9 @@
 A client that repeats itself has forgotten what it asked before, and its answer would be to a transaction that is over.
 So the newest message of a node takes the place of the one that waits, and keeps its turn.  Messages of one node by way
 of different relay agents, or to another port, are different questions.
+
+DECLINE and RELEASE are no questions: each of them is heard.  Their sender has given up what it asked before them, and
+what it asks afterwards waits behind them, or it would be offered the address that it has just declined.
 """
 
 from __future__ import annotations
@@ -10,7 +13,10 @@ from __future__ import annotations
 from typing import Final
 
 from mtftpd.core.effects import Drop, DropReason
+from mtftpd.wire.bootp import MessageType
 from mtftpd.wire.datagram import Datagram
+from mtftpd.wire.fields import END, PAD
+from mtftpd.wire.options import MESSAGE_TYPE
 
 MAX_WAITING: Final = 8_192
 """Nodes: 2,000 with three interfaces each, and visitors.  8,192 * 2 KB are 16 MB; at 0.3 ms for an answer the last one
@@ -19,15 +25,21 @@ is answered after 2.5 s, before the 4 s at which ROMs repeat their first message
 _NODE: Final = slice(24, 44)
 """giaddr and chaddr of a BOOTP header (RFC 951 section 3)."""
 _NODE_END: Final = 44
+_OPTIONS: Final = 240
+"""Where the options begin, behind the magic cookie (RFC 2131 section 3)."""
+_MAX_OPTIONS: Final = 64
+"""Options and PADs that are looked at for the message type: it is the first one of nearly all messages."""
+_STATEMENTS: Final = frozenset({MessageType.DECLINE, MessageType.RELEASE})
 
 
 class DhcpQueue:
     """The messages that wait."""
 
-    __slots__ = ("_most", "_waiting")
+    __slots__ = ("_most", "_statements", "_waiting")
 
     def __init__(self, most: int = MAX_WAITING) -> None:
         self._most = most
+        self._statements = 0
         self._waiting: dict[tuple[int, object], Datagram] = {}
 
     def __len__(self) -> int:
@@ -38,8 +50,13 @@ class DhcpQueue:
         data = datagram.data
         who = data[_NODE] if len(data) >= _NODE_END else datagram.source
         waiting, key = self._waiting, (datagram.socket, who)
-        former = waiting.get(key)
-        waiting[key] = datagram
+        if _message_type(data) in _STATEMENTS:
+            former = waiting.pop(key, None)
+            self._statements += 1
+            waiting[datagram.socket, self._statements] = datagram
+        else:
+            former = waiting.get(key)
+            waiting[key] = datagram
         if former is not None:
             return Drop(DropReason.SUPERSEDED, former.source, _text(former))
         if len(waiting) <= self._most:
@@ -50,6 +67,18 @@ class DhcpQueue:
     def take(self) -> Datagram:
         """Return the next message; KeyError when there is none."""
         return self._waiting.pop(next(iter(self._waiting), (0, None)))
+
+
+def _message_type(data: bytes) -> int:
+    """Return option 53 of a message that is well-formed up to there, else 0.  Cannot fail."""
+    at, end = _OPTIONS, len(data) - 2
+    for _ in range(_MAX_OPTIONS):
+        if at >= end or data[at] == END:
+            return 0
+        if data[at] == MESSAGE_TYPE:
+            return data[at + 2]
+        at += 1 if data[at] == PAD else 2 + data[at + 1]
+    return 0
 
 
 def _text(datagram: Datagram) -> str:

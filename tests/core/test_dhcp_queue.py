@@ -12,9 +12,9 @@ ANYBODY = Endpoint("255.255.255.255", 67)
 NOBODY = Endpoint("0.0.0.0", 68)
 
 
-def message(node: int, number: int, relay: int = 0, socket: int = Service.DHCP) -> Datagram:
+def message(node: int, number: int, relay: int = 0, socket: int = Service.DHCP, options: bytes = bytes(4)) -> Datagram:
     chaddr = (b"\x02\0\0\0" + node.to_bytes(2, "big")).ljust(16, b"\0")
-    data = number.to_bytes(24, "big") + relay.to_bytes(4, "big") + chaddr + bytes(200)
+    data = number.to_bytes(24, "big") + relay.to_bytes(4, "big") + chaddr + bytes(196) + options
     return Datagram(socket, NOBODY, ANYBODY, data)
 
 
@@ -36,6 +36,35 @@ def test_another_relay_and_another_port_ask_another_question() -> None:
     asked = [message(1, 1), message(1, 1, relay=9), message(1, 1, socket=Service.PXE)]
     assert [queue.put(each) for each in asked] == [None] * 3
     assert [queue.take() for _ in asked] == asked
+
+
+@pytest.mark.parametrize("options", ["350104", "350107", "0000 0c026162 350104 ff"])
+def test_what_a_client_gives_back_is_heard_before_what_it_asks_next(options: str) -> None:
+    queue = DhcpQueue()
+    statement = message(1, 2, options=bytes.fromhex(options))
+    assert queue.put(message(1, 1)) is None
+    drop = queue.put(statement)
+    assert drop is not None
+    assert drop.reason is DropReason.SUPERSEDED, "it has given up what it asked before"
+    assert queue.put(message(1, 3)) is None
+    assert queue.put(message(1, 4)) is not None
+    assert [queue.take(), queue.take()] == [statement, message(1, 4)]
+
+
+def test_everything_that_a_client_gives_back_is_heard() -> None:
+    queue = DhcpQueue(most=2)
+    given = [message(1, number, options=bytes.fromhex("350107")) for number in (1, 2, 3)]
+    drops = [queue.put(each) for each in given]
+    assert [drop and drop.reason for drop in drops] == [None, None, DropReason.DHCP_QUEUE_FULL]
+    assert [queue.take(), queue.take()] == given[1:]
+
+
+@pytest.mark.parametrize("options", ["", "35", "3501", "0c05 350104", "ff 350104", "00" * 64 + "350104", "350101"])
+def test_what_says_no_such_thing_is_a_question(options: str) -> None:
+    queue = DhcpQueue()
+    assert queue.put(message(1, 1, options=bytes.fromhex(options))) is None
+    assert queue.put(message(1, 2)) is not None
+    assert len(queue) == 1
 
 
 def test_when_there_are_too_many_nodes_the_oldest_is_dropped() -> None:

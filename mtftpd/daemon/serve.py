@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from contextlib import ExitStack
@@ -48,7 +49,10 @@ def serve(sources: Sources) -> int:
         say(logging.WARNING, "configuration", text=warning)
     link = find_link(config)
     with ExitStack() as open_things:
+        # What is made now lives as long as the process: to walk it again and again is half the time of a large start.
+        gc.disable()
         server = _open(sources, config, link, open_things)
+        gc.enable()
         try:
             trio.run(server.run)
         except Exception:

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from math import inf, isfinite
+from socket import AF_INET, inet_pton
 
 from mtftpd.core.effects import SaveLease
 from mtftpd.core.leases import ClientKey, Lease, LeaseState
@@ -79,7 +80,14 @@ def _lease(address: str, client: str | None, state: str, expires: float | None) 
     if expires is not None and not isfinite(expires):
         raise ValueError(f"{address} has no proper time")
     key = _client(client) if client is not None else None
-    return Lease(key, IPv4Address(address), LeaseState(state), inf if expires is None else expires)
+    return Lease(key, _address(address), LeaseState(state), inf if expires is None else expires)
+
+
+def _address(text: str) -> IPv4Address:
+    try:
+        return IPv4Address(inet_pton(AF_INET, text))  # A third of the time, 20,000 times at a start.
+    except OSError:
+        return IPv4Address(text)
 
 
 def _client_text(key: ClientKey) -> str:

@@ -127,6 +127,22 @@ class Nics:
             machine.bootable, machine.known = hardware, "learnt"
         return hardware
 
+    def learnt(self, hardware: HardwareAddress) -> Learnt | None:
+        """Return what was learnt of the machine that ``hardware`` is an interface of."""
+        machine = self.machine(hardware)
+        if machine is None or machine.known != "learnt" or machine.bootable is None:
+            return None
+        return Learnt(tuple(machine.nics), machine.bootable)
+
+    def forget(self, hardware: HardwareAddress) -> None:
+        """Forget the machine that ``hardware`` is an interface of."""
+        machine = self._machines.get(hardware)
+        if machine is not None:
+            for each in machine.nics:
+                self._machines.pop(each, None)
+            for uuid in [uuid for uuid, known in self._by_uuid.items() if known is machine]:
+                del self._by_uuid[uuid]
+
     def snapshot(self) -> tuple[Learnt, ...]:
         """Return what was learnt of machines with several interfaces."""
         found = {id(machine): machine for machine in self._machines.values()}

@@ -252,6 +252,7 @@ class BootService:
         if node.hardware is not None:
             self.fallback.memory.forget(node.hardware)
             self.learning.forget(node.hardware)
+            self.nics.forget(node.hardware)
         return (Report(ReportKind.NODE_FORGOTTEN, node.address, node.hardware),)
 
     def images_in_use(self) -> frozenset[int]:

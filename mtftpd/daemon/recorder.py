@@ -11,9 +11,13 @@ from typing import Final
 
 from mtftpd.core.attempts import PAST_ATTEMPTS, Attempt, NodeKey
 from mtftpd.core.effects import Report, ReportKind
+from mtftpd.core.nics import Learnt as Machine
 from mtftpd.core.nodes import MAX_NODES, NodeStatistics
+from mtftpd.core.pass_rates import PassRate
 from mtftpd.core.service import BootService
+from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.daemon.store import RunningPass, Store
+from mtftpd.wire.datagram import HardwareAddress
 
 _ENDS: Final = (ReportKind.PASS_ENDED, ReportKind.PASS_ABORTED)
 
@@ -25,8 +29,13 @@ class Recorder:
         self._service = service
         self._store = store
         self._written: OrderedDict[NodeKey, dict[int, Attempt]] = OrderedDict()
-        for attempt in store.former().attempts:
+        self._machines: OrderedDict[HardwareAddress, Machine] = OrderedDict()
+        former = store.former()
+        for attempt in former.attempts:
             self._note(attempt)
+        for machine in former.machines:
+            self._note_machine(machine)
+        self._rates: dict[str, PassRate] = {each.profile: each for each in former.rates}
         self._readers: dict[ReportKind, Callable[[Report], None]] = {
             ReportKind.NODE_STATE: self._moved,
             ReportKind.NODE_FORGOTTEN: self._forgotten,
@@ -50,6 +59,8 @@ class Recorder:
             return
         if found.hardware is not None and found.address in self._written:
             self._forget(found.address)  # It was a stranger until DHCP named it.
+        if found.hardware is not None:
+            self._machine_of(found.hardware)
         attempt = _attempt(found)
         if self._written.get(attempt.node, {}).get(attempt.number) != attempt:
             self._store.keep(attempt)
@@ -57,6 +68,8 @@ class Recorder:
 
     def _forgotten(self, report: Report) -> None:
         self._forget(report.hardware or report.address)
+        for first in [first for first, machine in self._machines.items() if report.hardware in machine.nics]:
+            self._store.forget(self._machines.pop(first))
 
     def _forget(self, node: NodeKey) -> None:
         self._drop(self._written.pop(node, {}).values())
@@ -70,6 +83,18 @@ class Recorder:
         if len(self._written) > MAX_NODES:
             self._drop(self._written.popitem(last=False)[1].values())
 
+    def _machine_of(self, hardware: HardwareAddress) -> None:
+        machine = self._service.nics.learnt(hardware)
+        if machine is not None and self._machines.get(machine.nics[0]) != machine:
+            self._store.keep(machine)
+            self._note_machine(machine)
+
+    def _note_machine(self, machine: Machine) -> None:
+        self._machines[machine.nics[0]] = machine
+        self._machines.move_to_end(machine.nics[0])
+        if len(self._machines) > MAX_NODES:
+            self._store.forget(self._machines.popitem(last=False)[1])
+
     def _drop(self, attempts: Iterable[Attempt]) -> None:
         for attempt in attempts:
             self._store.forget(attempt)
@@ -79,6 +104,10 @@ class Recorder:
 
     def _pass_ended(self, report: Report) -> None:
         self._store.forget(RunningPass(_group(report)))
+        for rate in self._service.rates.snapshot():
+            if self._rates.get(rate.profile) != rate:
+                self._rates[rate.profile] = rate
+                self._store.keep(rate)
 
 
 def _group(report: Report) -> str:
@@ -102,3 +131,13 @@ def _attempt(node: NodeStatistics) -> Attempt:
         node.file,
         node.group,
     )
+
+
+def revive(settings: Settings, catalogue: Catalogue, store: Store, now: float) -> BootService:
+    """Return a service that goes on where the run ended that ``store`` is about."""
+    former = store.former()
+    service = BootService(settings, catalogue, store.groups(), store.leases(), former.experience)
+    service.nics.adopt(former.machines)
+    service.rates.restore(former.rates)
+    service.go_on(former.attempts, {each.group for each in former.passes}, now)
+    return service

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address
 
 import trio
@@ -26,7 +27,7 @@ from mtftpd.daemon.metrics import Metrics
 from mtftpd.daemon.neighbours import Neighbours, open_neighbours
 from mtftpd.daemon.performer import Outlets
 from mtftpd.daemon.query_watch import QueryWatch
-from mtftpd.daemon.recorder import Recorder
+from mtftpd.daemon.recorder import Recorder, revive
 from mtftpd.daemon.reload import Parts, Reloader, tell_warnings
 from mtftpd.daemon.server import Machinery, Server, Task
 from mtftpd.daemon.sinks import Sinks
@@ -49,10 +50,8 @@ def serve(sources: Sources) -> int:
         say(logging.WARNING, "configuration", text=warning)
     link = find_link(config)
     with ExitStack() as open_things:
-        # What is made now lives as long as the process: to walk it again and again is half the time of a large start.
-        gc.disable()
-        server = _open(sources, config, link, open_things)
-        gc.enable()
+        with _no_collection():
+            server = _open(sources, config, link, open_things)
         try:
             trio.run(server.run)
         except Exception:
@@ -62,6 +61,16 @@ def serve(sources: Sources) -> int:
     return 0
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave alone what lives as long as the process: walking it again and again is half the time of a large start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) -> Server:
     say(logging.INFO, "starting", (("version", __version__), ("interface", link.name)))
     store = ImageStore(config.root)
@@ -69,8 +78,12 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
     state = _open_state(config, open_things)
     store.digests = state.digests() if state is not None else {}
     assembly = assemble(config, link, store)
-    service = _service(assembly, state)
-    recorder = Recorder(service, state) if state is not None else None
+    settings, catalogue = assembly.settings, assembly.catalogue
+    if state is not None:
+        service = revive(settings, catalogue, state, time.monotonic())
+        recorder = Recorder(service, state)
+    else:
+        service, recorder = BootService(settings, catalogue), None
     outlets = _open_outlets(config, assembly, open_things, state)
     gate, log = Gate(service), Journal()
     events = Events(config.events) if config.events is not None else None
@@ -100,17 +113,6 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
         state.save_groups(service.groups.assignments())
         state.wait()  # No client may learn of a group that a crash would give to other content.
     return server
-
-
-def _service(assembly: Assembly, state: SqliteStore | None) -> BootService:
-    """Return a service that goes on where the former run ended, as far as that is known."""
-    settings, catalogue = assembly.settings, assembly.catalogue
-    if state is None:
-        return BootService(settings, catalogue)
-    former = state.former()
-    service = BootService(settings, catalogue, state.groups(), state.leases(), former.experience)
-    service.go_on(former.attempts, {each.group for each in former.passes}, time.monotonic())
-    return service
 
 
 def _open_state(config: Config, open_things: ExitStack) -> SqliteStore | None:

@@ -171,6 +171,19 @@ def test_what_was_learnt_outlives_the_server() -> None:
     assert again.seen(A, UUID) is again.machine(B)
 
 
+def test_what_was_learnt_can_be_forgotten() -> None:
+    nics = inferred()
+    assert nics.learnt(A) is None
+    nics.locate(B, "10.0.0.1")
+    nics.loads("10.0.0.1")
+    assert nics.learnt(A) == nics.learnt(C) == Learnt((A, B, C), B)
+    nics.forget(C)
+    nics.forget(C)
+    assert (nics.learnt(A), nics.snapshot(), nics.machine(A)) == (None, (), None)
+    assert nics.seen(A, UUID) is None
+    assert nics.seen(B, UUID) is not None, "it is learnt again"
+
+
 def test_everything_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_MACHINES", 4)
     monkeypatch.setattr(module, "MAX_ADDRESSES", 4)

@@ -13,16 +13,17 @@ from mtftpd.core.effects import Report
 from mtftpd.core.experience import NO_EXPERIENCE
 from mtftpd.core.fallback import Node, Trigger
 from mtftpd.core.learning import Firmware, Sign
+from mtftpd.core.nics import Answer
+from mtftpd.core.nics import Learnt as Machine
 from mtftpd.core.node_states import NodeState
-from mtftpd.core.service import BootService
 from mtftpd.daemon import recorder as module
-from mtftpd.daemon.recorder import Recorder
+from mtftpd.daemon.recorder import Recorder, revive
 from mtftpd.daemon.store import Former, RunningPass
 from mtftpd.daemon.store.sqlite import SqliteStore
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire import tftp
 from mtftpd.wire.bootp import MessageType
-from tests.core.dhcp_lab import TWO_IMAGES
+from tests.core.dhcp_lab import BIOS_ROM, TWO_IMAGES
 from tests.core.test_nodes import BLOCKS, GROUP, HARDWARE, Lab
 
 FIRMWARE = Fingerprint(b"PXEClient", b"", b"", b"", b"", b"", 0, 6)
@@ -47,13 +48,9 @@ class Run(Lab):
         """End it and begin another run; return what that finds."""
         self.store.close()
         self.store = SqliteStore(self.folder)
-        former = self.store.former()
-        self.service = BootService(
-            self.settings, TWO_IMAGES, leases=self.service.leases(), experience=former.experience
-        )
-        self.service.go_on(former.attempts, {each.group for each in former.passes}, self.now)
+        self.service = revive(self.settings, TWO_IMAGES, self.store, self.now)
         self.recorder = Recorder(self.service, self.store)
-        return former
+        return self.store.former()
 
     def put_on(self, times: int) -> None:
         """Let the node begin again and again."""
@@ -139,7 +136,28 @@ def test_a_pass_is_known_until_it_ends(run: Run) -> None:
     run.boot(xid=9)
     run.open()
     run.hear()
+    run.service.rates.answered("intel-bios", 0.001, 1000, 3)
     for number in range(1, BLOCKS + 1):
         run.packet(4, tftp.build(tftp.Ack(number)), port=1799)
         run.hear()
-    assert run.restart().passes == ()
+    former = run.restart()
+    assert former.passes == ()
+    (rate,) = former.rates
+    assert (rate.profile, former.rates) == ("intel-bios", run.service.rates.snapshot())
+
+
+def test_a_machine_is_known_by_the_interface_that_boots(run: Run) -> None:
+    uuid = {**BIOS_ROM, 97: b"\0" + bytes(range(1, 17))}
+    first, second = (HARDWARE._replace(octets=bytes((2, 0, 0, 0, 0, number))) for number in (1, 2))
+    for number, nic in enumerate((first, second), 1):
+        run.boot(uuid, mac=nic.octets, xid=number)
+        run.hear()
+    (address,) = {lease.address for lease in run.service.leases() if lease.key and lease.key.octets == second.octets}
+    run.ask("nbp", address=str(address))
+    run.hear()
+    assert run.restart().machines == (Machine((first, second), second),)
+    assert run.service.nics.answer(first) is Answer.HOLD
+    run.effects = run.service.forget(second)
+    run.hear()
+    assert run.restart().machines == ()
+    assert run.service.nics.answer(first) is Answer.FULL

@@ -6,16 +6,18 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Final, NamedTuple
 
 from mtftpd.core.attempts import Attempt, NodeKey
 from mtftpd.core.experience import Experience
 from mtftpd.core.fallback import Mark, Node, Trigger
 from mtftpd.core.learning import Firmware, Learnt, Sign
+from mtftpd.core.nics import Learnt as Machine
 from mtftpd.core.node_states import NodeState
+from mtftpd.core.pass_rates import PassRate
 from mtftpd.daemon.store import Former, Memory, RunningPass
-from mtftpd.daemon.store.schema import ATTEMPTS, LEARNT, MARKS, PASSES, Table
+from mtftpd.daemon.store.schema import ATTEMPTS, LEARNT, MACHINES, MARKS, PASSES, RATES, Table
 from mtftpd.daemon.store.writer import Row
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire.datagram import HardwareAddress
@@ -42,6 +44,8 @@ def read_memories(connection: sqlite3.Connection) -> Former:
     """Return everything, in wall time; ValueError when a value is none that was ever written."""
     marks = connection.execute("SELECT node, fingerprint, reason, at, failures, successes FROM marks")
     learnt = connection.execute("SELECT node, fingerprint, signs, at FROM learnt")
+    machines = connection.execute("SELECT interfaces, bootable FROM machines")
+    rates = connection.execute("SELECT profile, answer, factor, burst, loss FROM rates")
     attempts = connection.execute(
         "SELECT node, began, since, state, reason, packet, inferred, round, address, stage, rom, file, multicast"
         " FROM attempts ORDER BY since, began"
@@ -49,6 +53,8 @@ def read_memories(connection: sqlite3.Connection) -> Former:
     passes = connection.execute("SELECT multicast FROM passes")
     return Former(
         Experience(tuple(_mark(*row) for row in marks), tuple(_learnt(*row) for row in learnt)),
+        tuple(_machine(*row) for row in machines),
+        tuple(_rate(*row) for row in rates),
         tuple(_attempt(*row) for row in attempts),
         tuple(RunningPass(group) for (group,) in passes),
     )
@@ -62,6 +68,8 @@ def on_clock(former: Former, offset: float) -> Former:
             tuple(replace(each, at=each.at - offset) for each in known.marks),
             tuple(replace(each, at=each.at - offset) for each in known.learnt),
         ),
+        former.machines,
+        former.rates,
         tuple(each._replace(began=each.began - offset, since=each.since - offset) for each in former.attempts),
         former.passes,
     )
@@ -102,6 +110,31 @@ def _learnt(node: str, fingerprint: str, signs: str, at: float) -> Learnt:
     except KeyError:
         raise ValueError(f"{signs!r} are no signs of a ROM") from None
     return Learnt(Firmware(_hardware(node), _fingerprint(fingerprint)), shown, _time(at, node))
+
+
+def _machine_key(machine: Machine) -> str:
+    return _node_text(machine.nics[0])
+
+
+def _machine_row(machine: Machine) -> Row:
+    return _machine_key(machine), " ".join(map(_node_text, machine.nics)), _node_text(machine.bootable)
+
+
+def _machine(interfaces: str, bootable: str) -> Machine:
+    nics = tuple(_hardware(text) for text in interfaces.split())
+    if (which := _hardware(bootable)) not in nics:
+        raise ValueError(f"{bootable} is none of {interfaces}")
+    return Machine(nics, which)
+
+
+def _rate_row(rate: PassRate) -> Row:
+    return rate.profile, rate.answer, rate.factor, rate.burst, rate.loss
+
+
+def _rate(profile: str, answer: float, factor: float, burst: int, loss: float) -> PassRate:
+    if not (0.0 <= answer < inf and 0.0 < factor < inf and burst >= 1 and 0.0 <= loss < inf):
+        raise ValueError(f"no rate of {profile}")
+    return PassRate(profile, answer, factor, burst, loss)
 
 
 def _attempt_key(attempt: Attempt) -> str:
@@ -171,6 +204,8 @@ def _time(value: float, what: str) -> float:
 _KINDS: Final[dict[type, _Kind]] = {
     Mark: _Kind(MARKS, _mark_key, _mark_row),
     Learnt: _Kind(LEARNT, _learnt_key, _learnt_row),
+    Machine: _Kind(MACHINES, _machine_key, _machine_row),
+    PassRate: _Kind(RATES, lambda each: each.profile, _rate_row),
     Attempt: _Kind(ATTEMPTS, _attempt_key, _attempt_row),
     RunningPass: _Kind(PASSES, lambda each: each.group, lambda each: (each.group,)),
 }

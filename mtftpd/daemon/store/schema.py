@@ -61,6 +61,18 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
                at REAL NOT NULL,
                PRIMARY KEY (node, fingerprint)
            ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE machines (
+               node TEXT PRIMARY KEY,
+               interfaces TEXT NOT NULL,
+               bootable TEXT NOT NULL
+           ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE rates (
+               profile TEXT PRIMARY KEY,
+               answer REAL NOT NULL,
+               factor REAL NOT NULL,
+               burst INTEGER NOT NULL,
+               loss REAL NOT NULL
+           ) STRICT, WITHOUT ROWID""",
         """CREATE TABLE attempts (
                node TEXT PRIMARY KEY,
                began REAL NOT NULL,
@@ -83,8 +95,9 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 since 1970, ``expires`` is NULL for ever; a row that is written again gets the next ``number``, so they are in order.
 
 ``node`` is htype/octets (or an IPv4 address), in ``marks`` with the stage of its boot behind it, in ``attempts`` with
-their number; a ``fingerprint`` is a JSON array, ``signs`` are names with blanks between; ``file`` of ``digests`` is
-what `stat` says of it: device, inode, size and the times of change in ns; ``multicast`` is ADDRESS:PORT of a group.
+their number, in ``machines`` the first of its ``interfaces``; a ``fingerprint`` is a JSON array; ``signs`` and
+``interfaces`` have blanks between; ``file`` of ``digests`` is what `stat` says of it: device, inode, size and the times
+of change in ns; ``multicast`` is ADDRESS:PORT of a group.
 """
 
 VERSION: Final = len(MIGRATIONS)
@@ -129,9 +142,11 @@ NEIGHBOURS: Final = _plain("neighbours", 3, "interface || ' ' || address")
 DIGESTS: Final = _plain("digests", 2, "file")
 MARKS: Final = _plain("marks", 6, "node", {3: "at"})
 LEARNT: Final = _plain("learnt", 4, "node || ' ' || fingerprint", {3: "at"})
+MACHINES: Final = _plain("machines", 3, "node")
+RATES: Final = _plain("rates", 5, "profile")
 ATTEMPTS: Final = _plain("attempts", 13, "node", {1: "began", 2: "since"})
 PASSES: Final = _plain("passes", 1, "multicast")
-TABLES: Final = (LEASES, IMAGE_GROUPS, NEIGHBOURS, DIGESTS, MARKS, LEARNT, ATTEMPTS, PASSES)
+TABLES: Final = (LEASES, IMAGE_GROUPS, NEIGHBOURS, DIGESTS, MARKS, LEARNT, MACHINES, RATES, ATTEMPTS, PASSES)
 
 
 def check(connection: sqlite3.Connection) -> None:

@@ -15,7 +15,9 @@ from mtftpd.core.attempts import Attempt
 from mtftpd.core.experience import Experience
 from mtftpd.core.fallback import Mark, Node, Trigger
 from mtftpd.core.learning import Firmware, Learnt, Sign
+from mtftpd.core.nics import Learnt as Machine
 from mtftpd.core.node_states import NodeState
+from mtftpd.core.pass_rates import PassRate
 from mtftpd.daemon.store import Former, Memory, RunningPass
 from mtftpd.daemon.store.memories import key_of
 from mtftpd.daemon.store.sqlite import NAME, SqliteStore
@@ -26,6 +28,8 @@ HARDWARE = HardwareAddress(1, bytes.fromhex("020000000001"))
 FIRMWARE = Fingerprint(b"PXEClient", b"\1\3", b"", b"", b"\0\0", b"\1\2\1", 17, 6)
 MARK = Mark(Node(HARDWARE, "intel-bios"), FIRMWARE, Trigger.F5, 100.0)
 LEARNT = Learnt(Firmware(HARDWARE, FIRMWARE), frozenset((Sign.NO_OACK,)), 100.0)
+MACHINE = Machine((HARDWARE, HARDWARE._replace(htype=6)), HARDWARE)
+RATE = PassRate("intel-bios", 0.001)
 ATTEMPT = Attempt(
     HARDWARE, 3, 90.0, 100.0, NodeState.DONE, "why", "ACK", False, 1, "10.0.0.9", "rom", "intel-bios", "nbp",
     "239.1.1.1:1799",
@@ -50,6 +54,9 @@ attempts = st.builds(
     Attempt, hardware | st.just("10.0.0.77"), st.integers(1, 5), times, times, st.sampled_from(NodeState), words, words,
     st.booleans(), st.integers(1, 9), st.just("10.0.0.9"), stages, stages, words, words,
 )  # fmt: skip
+machines = st.lists(hardware, min_size=2, max_size=4).map(lambda nics: Machine(tuple(nics), nics[-1]))
+numbers = st.floats(0.001, 100.0)
+rates = st.builds(PassRate, stages, numbers, numbers, st.integers(1, 64), numbers)
 passes = st.builds(RunningPass, st.sampled_from(("239.1.1.1:1799", "239.1.1.2:1799")))
 
 
@@ -61,7 +68,7 @@ def rounded(former: Former) -> list[str]:
         + [f"{each.firmware} {sorted(sign.name for sign in each.signs)} {round(each.at)}"
            for each in former.experience.learnt]
         + [str(each._replace(began=round(each.began), since=round(each.since))) for each in former.attempts]
-        + [str(each) for each in former.passes]
+        + [str(each) for each in (*former.machines, *former.rates, *former.passes)]
     )  # fmt: skip
 
 
@@ -72,6 +79,8 @@ def former_of(memories: Iterable[Memory]) -> Former:
             tuple(each for each in kept if isinstance(each, Mark)),
             tuple(each for each in kept if isinstance(each, Learnt)),
         ),
+        tuple(each for each in kept if isinstance(each, Machine)),
+        tuple(each for each in kept if isinstance(each, PassRate)),
         tuple(each for each in kept if isinstance(each, Attempt)),
         tuple(each for each in kept if isinstance(each, RunningPass)),
     )
@@ -82,8 +91,8 @@ def found(folder: Path) -> Former:
         return store.former()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15)
-@given(kept=st.lists(marks | learnt | attempts | passes, max_size=12), data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=10)
+@given(kept=st.lists(marks | learnt | machines | rates | attempts | passes, max_size=12), data=st.data())
 def test_what_is_kept_comes_back_and_what_is_forgotten_does_not(
     tmp_path: Path, kept: list[Memory], data: st.DataObject
 ) -> None:
@@ -101,7 +110,7 @@ def test_what_is_kept_comes_back_and_what_is_forgotten_does_not(
 def test_times_follow_the_wall_clock_when_it_is_set(tmp_path: Path) -> None:
     """The machine has booted again in between, an hour later by the wall clock."""
     with closing(SqliteStore(tmp_path)) as store:
-        for each in (MARK, LEARNT, ATTEMPT):
+        for each in (MARK, LEARNT, MACHINE, RATE, ATTEMPT):
             store.keep(each)
     with closing(sqlite3.connect(tmp_path / NAME)) as connection, connection:
         connection.execute("UPDATE clock SET boot = 'another', offset = offset - 3600, seen = seen - 3600")
@@ -134,6 +143,9 @@ def test_a_name_that_no_text_can_hold_is_kept_without_what_it_cannot(tmp_path: P
         ("UPDATE marks SET at = 9e999", "has no proper time"),
         ("UPDATE learnt SET signs = 'NO_OACK BRILLIANT'", "are no signs of a ROM"),
         ("UPDATE learnt SET node = '1'", "'1' is no hardware address"),
+        ("UPDATE machines SET bootable = '1/02'", "1/02 is none of 1/020000000001 6/020000000001"),
+        ("UPDATE rates SET burst = 0", "no rate of intel-bios"),
+        ("UPDATE rates SET answer = 9e999", "no rate of intel-bios"),
         ("UPDATE attempts SET state = 'happy'", "'happy' is not a valid NodeState"),
         ("UPDATE attempts SET began = -9e999", "has no proper time"),
         ("UPDATE attempts SET node = '1/02 x'", "invalid literal for int()"),
@@ -143,7 +155,7 @@ def test_what_was_never_written_sets_the_file_aside(
     tmp_path: Path, statement: str, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(SqliteStore(tmp_path)) as store:
-        for each in (MARK, LEARNT, ATTEMPT):
+        for each in (MARK, LEARNT, MACHINE, RATE, ATTEMPT):
             store.keep(each)
     with closing(sqlite3.connect(tmp_path / NAME)) as connection, connection:
         connection.execute(statement)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from mtftpd.core.effects import SaveLease
 from mtftpd.core.leases import ClientKey, Lease, LeaseState
+from mtftpd.daemon.store import RunningPass, sqlite
 from mtftpd.daemon.store.schema import MIGRATIONS, VERSION
 from mtftpd.daemon.store.sqlite import NAME, SqliteStore, remembered_groups
 from mtftpd.errors import Unavailable
@@ -194,6 +195,39 @@ def test_brings_older_tables_up_to_date(tmp_path: Path, monkeypatch: pytest.Monk
         with closing(sqlite3.connect(tmp_path / NAME)) as connection:
             assert connection.execute("SELECT * FROM extra").fetchall() == [("x",)]
             assert connection.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
+
+
+# What a start costs.
+
+
+def statements(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what a start asks of the database."""
+    asked: list[str] = []
+    connect = sqlite._connect
+
+    def traced(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.set_trace_callback(asked.append)
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "_connect", traced)
+        with closing(SqliteStore(folder)):
+            return list(asked)
+
+
+def test_a_start_asks_as_much_whatever_it_finds_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(SqliteStore(tmp_path)):
+        pass
+    empty = statements(tmp_path, monkeypatch)
+    with closing(SqliteStore(tmp_path)) as store:
+        for number in range(1, 500):
+            store.save_lease(bound(number, key(number), 1e9))
+            store.keep(RunningPass(f"239.1.{number >> 8}.{number & 255}:1799"))
+    assert statements(tmp_path, monkeypatch) == empty
+    assert not [each for each in empty if each.startswith(("INSERT", "UPDATE", "DELETE"))]
 
 
 # Damage.

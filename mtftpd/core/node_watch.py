@@ -329,7 +329,9 @@ class NodeWatch:
             self._nodes.tell_group(node, group)
 
     def _refresh(self, node: Node, now: float) -> None:
-        self._nodes.await_sign(node, self._download.patience(node), now)
+        """Begin to wait again; a listener is waited for from the end of its pass on, whatever it repeats."""
+        if (seconds := self._download.patience(node)) is not None:
+            self._nodes.await_sign(node, seconds, now)
 
     def _move(self, node: Node, evidence: Evidence, reason: str, packet: str, now: float) -> None:
         self._download.move(node, evidence, reason, packet, now)

@@ -73,10 +73,15 @@ class World:
     def at(self, when: float, do: Callable[[], None]) -> None:
         heappush(self._heap, (when, next(self._count), do))
 
-    def add(self, profile: RomProfile, *, start: float = 0.0) -> Machine:
+    def add_all(self, profile: RomProfile, *, start: float = 0.0) -> tuple[Machine, ...]:
+        """Add a machine with all its interfaces: they have one UUID, and addresses side by side."""
         number = len(self.machines) + 1
-        hardware = HardwareAddress(1, bytes((0x52, 0x54, 0, 0, number, 0)))
-        identity = Identity(hardware, bytes(12) + number.to_bytes(4, "big"), 0x1000 * number)
+        return tuple(self.add(each, start=start, place=(number, nic)) for nic, each in enumerate(profile.interfaces()))
+
+    def add(self, profile: RomProfile, *, start: float = 0.0, place: tuple[int, int] | None = None) -> Machine:
+        number, nic = place or (len(self.machines) + 1, 0)
+        hardware = HardwareAddress(1, bytes((0x52, 0x54, 0, 0, number, nic)))
+        identity = Identity(hardware, bytes(12) + number.to_bytes(4, "big"), 0x1000 * number + nic)
         memory = ImageMemory()
         machine = Machine(hardware, Node(identity, profile, memory), memory)
         self.machines.append(machine)

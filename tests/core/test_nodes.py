@@ -309,6 +309,17 @@ def test_a_master_and_a_listener(lab: Lab) -> None:
     assert lab.state == "done?"
 
 
+def test_a_listener_whose_request_is_heard_again_after_the_pass_is_waited_for_all_the_same(lab: Lab) -> None:
+    lab.boot()
+    lab.open("10.0.0.109")
+    lab.acknowledge(Service.MTFTP, BLOCKS, address="10.0.0.109", port=1799)
+    chosen = {50: IPv4Address("10.0.0.100").packed, 54: SERVER.packed}
+    lab.dhcp(MessageType.REQUEST, {**BIOS_ROM, **chosen})
+    assert lab.state == "mcast-passive"
+    lab.sleep(10)
+    assert lab.state == "done?"
+
+
 def test_a_listener_that_came_late_is_expected_to_open(lab: Lab) -> None:
     lab.open("10.0.0.109")
     lab.boot()

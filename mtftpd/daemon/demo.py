@@ -15,9 +15,9 @@ import select
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
@@ -45,7 +45,11 @@ _PATIENCE: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class DemoSettings:
-    """What to show; ``image`` None makes a random one; ``loss`` is a fraction, drawn from ``seed`` by each node."""
+    """What to show; ``image`` None makes a random one; ``loss`` is a fraction, drawn from ``seed`` by each node.
+
+    ``fleet`` is a ROM for each node, by default ``nodes`` times ``profile``.  ``server`` and ``sections`` are what the
+    configuration of the server has besides.
+    """
 
     nodes: int = DEFAULT_NODES
     image: Path | None = None
@@ -54,13 +58,29 @@ class DemoSettings:
     profile: RomProfile = SPEC
     loopback: bool = False
     limit: float = LIMIT
+    fleet: tuple[RomProfile, ...] = ()
+    server: Mapping[str, Any] = field(default_factory=dict)
+    sections: str = ""
+
+    def tasks(self) -> Iterator[tuple[NodeTask, bool]]:
+        """Yield the work of each interface, and whether its machine boots from it."""
+        first = 1
+        for rom in self.fleet or (self.profile,) * self.nodes:
+            for number, profile in enumerate(rom.interfaces(), first):
+                yield NodeTask(number, first, profile, self.loss, self.seed, self.limit), profile.boots
+            first += rom.nics
 
 
 class Demo:
-    """One demo, as a context manager that leaves no process, namespace or file behind."""
+    """One demo, as a context manager that leaves no process, namespace or file behind.
+
+    ``records`` are those of the interfaces that machines boot from; the others only call.
+    """
 
     def __init__(self, settings: DemoSettings) -> None:
-        self.records = [NodeRecord(number) for number in range(1, settings.nodes + 1)]
+        self._tasks = list(settings.tasks())
+        self._interfaces = {task.number: NodeRecord(task.number) for task, _ in self._tasks}
+        self.records = [self._interfaces[task.number] for task, boots in self._tasks if boots]
         self._settings = settings
         self._stack = ExitStack()
         self._processes: dict[int, NodeRecord | None] = {}
@@ -73,7 +93,7 @@ class Demo:
             self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mtftpd-demo-")))
             self._image = (self._settings.image or self._make_image()).resolve()
             self._digest, self.size = _measure(self._image)
-            self._scene: Scene = set_scene(self._settings.nodes, loopback=self._settings.loopback)
+            self._scene: Scene = set_scene(len(self.records), loopback=self._settings.loopback)
             stack.callback(self._scene.close)
             self._pipe, self._pipe_end = os.pipe()
             self._gate, self._gate_end = os.pipe()
@@ -100,6 +120,18 @@ class Demo:
         """Seconds since the nodes were switched on."""
         return time.monotonic() - self._started if self._started else 0.0
 
+    def prepare(self) -> None:
+        """Wait until everything is plugged in and the server listens; nothing is switched on yet."""
+        for _ in self._wait_for_everybody():
+            pass
+
+    def ask(self, command: str) -> dict[str, Any]:
+        """Return what the server answers to a command of its control socket."""
+        answer = demo_server.ask(self._folder, command)
+        if answer is None:
+            raise Unavailable(f"the server ended before the demo did:\n{self._last_words()}")
+        return answer
+
     def run(self) -> Iterator[list[NodeRecord]]:
         """Yield the records that changed, again and again (perhaps none), until every node has ended."""
         yield from self._wait_for_everybody()
@@ -114,10 +146,7 @@ class Demo:
 
     def result(self) -> DemoResult:
         """Return what came of it; asks the server for its counters."""
-        status = demo_server.ask_status(self._folder)
-        if status is None:
-            raise Unavailable(f"the server ended before the demo did:\n{self._last_words()}")
-        return summarise(self.records, status, digest=self._digest, size=self.size, started=self._started)
+        return summarise(self.records, self.ask("status"), digest=self._digest, size=self.size, started=self._started)
 
     # -- starting -------------------------------------------------------------------------------------------------
 
@@ -129,15 +158,16 @@ class Demo:
         return image
 
     def _start_processes(self) -> None:
-        configuration = demo_server.write_configuration(self._folder, self._image, self._scene)
+        settings = self._settings
+        configuration = demo_server.write_configuration(
+            self._folder, self._image, self._scene, settings.server, settings.sections
+        )
         log = demo_server.log_file(self._folder)
         self._server = self._fork(partial(demo_server.run_server, configuration, log))
         self._processes[self._server] = None
-        settings = self._settings
-        for record in self.records:
-            task = NodeTask(record.number, settings.profile, settings.loss, settings.seed, settings.limit)
+        for task, _ in self._tasks:
             process = self._fork(partial(run_node, task, self._scene, self._pipe_end, self._gate))
-            self._processes[process] = record
+            self._processes[process] = self._interfaces[task.number]
 
     def _open_gate(self) -> None:
         """Let the nodes start: all of them read from the gate, and wake up when its last writing end is closed."""
@@ -168,7 +198,8 @@ class Demo:
             yield changed
             if self._server not in self._processes:
                 raise Unavailable(f"the server did not start:\n{self._last_words()}")
-            ready = all(record.attached or record.ended for record in self.records) and self._scene.settled()
+            plugged_in = all(record.attached or record.ended for record in self._interfaces.values())
+            ready = plugged_in and self._scene.settled()
             if ready and demo_server.ask_status(self._folder) is not None:
                 return
             if time.monotonic() > end:
@@ -184,7 +215,7 @@ class Demo:
             *lines, self._unread = self._unread.split(b"\n")
             for line in lines:
                 told: dict[str, Any] = json.loads(line)
-                record = self.records[told["node"] - 1]
+                record = self._interfaces[told["node"]]
                 record.take(told)
                 changed[record.number] = record
         else:

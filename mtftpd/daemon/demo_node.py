@@ -25,9 +25,13 @@ MAX_TEXT: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class NodeTask:
-    """What one process has to do: ``loss`` is a fraction, ``seconds`` the time that it has."""
+    """What one process has to do: ``loss`` is a fraction, ``seconds`` the time that it has.
+
+    ``number`` is that of its interface, and ``first`` that of the first interface of its machine.
+    """
 
     number: int
+    first: int
     profile: RomProfile
     loss: float
     seed: int
@@ -51,7 +55,7 @@ def run_node(task: NodeTask, scene: Scene, pipe: int, gate: int) -> int:
     """Attach to the scene, wait until ``gate`` is closed at its other end, boot; return 0 when booted, else 1."""
     teller = Teller(task.number, pipe)
     try:
-        attachment = scene.attach(task.number)
+        attachment = scene.attach(hardware_of(task.number, task.profile.oui))
     except StartupError as error:
         teller.tell("end", phase=Phase.FAILED.value, detail=str(error)[:MAX_TEXT])
         return 1
@@ -81,8 +85,8 @@ def too_late(seconds: float, phase: str) -> str:
 def _identity(task: NodeTask, chance: random.Random) -> Identity:
     # The xid says whose it is, so that any stray answer names itself.
     return Identity(
-        hardware=hardware_of(task.number),
-        uuid=chance.randbytes(16),
+        hardware=hardware_of(task.number, task.profile.oui),
+        uuid=random.Random(f"{task.seed}/{task.first}").randbytes(16),
         xid=task.number << 16,
         port=2070 + chance.randrange(1000),
     )

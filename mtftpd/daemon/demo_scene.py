@@ -20,6 +20,7 @@ from mtftpd.net.namespaces import enter_new_network, private_network
 from mtftpd.net.rom_sockets import Attachment
 from mtftpd.net.virtual_links import VirtualLinks
 from mtftpd.rom.actions import TakeAddress
+from mtftpd.rom.profiles import SPEC
 from mtftpd.wire.datagram import HardwareAddress
 
 MAX_NODES: Final = 1_000
@@ -38,9 +39,9 @@ _LOWEST, _HIGHEST = 10_280, 32_639
 """Above the registered ports in daily use, below the kernel's ephemeral ones (32,768)."""
 
 
-def hardware_of(number: int) -> HardwareAddress:
-    """Return the locally administered Ethernet address of node ``number``; the server is number 0."""
-    return HardwareAddress(1, b"\x02\x4d\x54" + number.to_bytes(3, "big"))
+def hardware_of(number: int, oui: bytes = SPEC.oui) -> HardwareAddress:
+    """Return the Ethernet address of interface ``number``; the server is number 0."""
+    return HardwareAddress(1, oui + number.to_bytes(3, "big"))
 
 
 def _range(first: IPv4Address, nodes: int) -> str:
@@ -55,8 +56,8 @@ class Scene(Protocol):
     addresses: str
     ports: Ports
 
-    def attach(self, number: int) -> Attachment:
-        """Plug node ``number`` in; called in the process of that node."""
+    def attach(self, hardware: HardwareAddress) -> Attachment:
+        """Plug the interface with this address in; called in a process of its own."""
 
     def settled(self) -> bool:
         """Return whether everything that was plugged in has a carrier."""
@@ -83,11 +84,11 @@ class PrivateScene:
             self._here = (os.getpid(), socket.if_nametoindex(_BRIDGE))
             self._stack = stack.pop_all()
 
-    def attach(self, number: int) -> Attachment:
-        """Give the node a namespace of its own and a card in it."""
+    def attach(self, hardware: HardwareAddress) -> Attachment:
+        """Give the interface a namespace of its own and a card in it."""
         enter_new_network()
         links = VirtualLinks()
-        links.add_card(_CARD, hardware_of(number).octets, f"node{number}", self._here)
+        links.add_card(_CARD, hardware.octets, f"port{hardware.octets[-2:].hex()}", self._here)
 
         def configure(taken: TakeAddress) -> None:
             links.add_address(_CARD, IPv4Interface(f"{taken.address}/{taken.prefix}"))
@@ -119,7 +120,7 @@ class LoopbackScene:
         self.addresses = _range(_FIRST_LOOPBACK_NODE, self.nodes)
         self.ports = Ports(*_free_ports(7))
 
-    def attach(self, number: int) -> Attachment:
+    def attach(self, hardware: HardwareAddress) -> Attachment:
         """Return how any node hangs on loopback: its address needs no configuration."""
         return Attachment("lo", source="127.0.0.1")
 

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +21,11 @@ LISTEN_SECONDS: Final = 1
 _ANSWER_SECONDS: Final = 5.0
 
 
-def write_configuration(folder: Path, image: Path, scene: Scene) -> Path:
-    """Write the TOML file for a server of ``image`` on ``scene`` and return its path."""
+def write_configuration(folder: Path, image: Path, scene: Scene, more: Mapping[str, Any], sections: str) -> Path:
+    """Write the TOML file for a server of ``image`` on ``scene`` and return its path.
+
+    ``more`` are other values, ``sections`` is TOML to be written behind everything else.
+    """
     values: dict[str, Any] = {
         "interface": scene.interface,
         "mode": "dhcp",
@@ -35,6 +39,7 @@ def write_configuration(folder: Path, image: Path, scene: Scene) -> Path:
         "boot-file": IMAGE_NAME,
         "control": str(control_socket(folder)),
         "log-format": "json",
+        **more,
     }
     ports = asdict(scene.ports)
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
@@ -42,7 +47,7 @@ def write_configuration(folder: Path, image: Path, scene: Scene) -> Path:
     for name in ("dhcp_server", "dhcp_client", "pxe", "tftp", "mtftp_ipxe"):
         lines.append(f"{name.replace('_', '-')} = {ports[name]}")
     path = folder / "demo.toml"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text("\n".join((*lines, sections)) + "\n", encoding="utf-8")
     return path
 
 
@@ -75,6 +80,11 @@ def ask_status(folder: Path) -> dict[str, Any] | None:
 
     Raises `Unavailable` when it listens and does not answer.
     """
+    return ask(folder, "status")
+
+
+def ask(folder: Path, command: str) -> dict[str, Any] | None:
+    """Return the answer to one command of the control socket; see `ask_status`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(_ANSWER_SECONDS)
         try:
@@ -82,11 +92,11 @@ def ask_status(folder: Path) -> dict[str, Any] | None:
         except (FileNotFoundError, ConnectionRefusedError, PermissionError):
             # The socket appears without any rights and gets them a moment later.
             return None
-        asking.sendall(b'{"command": "status"}\n')
+        asking.sendall(json.dumps({"command": command}).encode() + b"\n")
         with asking.makefile("rb") as answers:
             try:
-                status = json.loads(answers.readline())
+                answer = json.loads(answers.readline())
             except (TimeoutError, ValueError) as error:
                 raise Unavailable(f"the server of the demo does not answer its control socket: {error}") from None
-    assert isinstance(status, dict)
-    return status
+    assert isinstance(answer, dict)
+    return answer

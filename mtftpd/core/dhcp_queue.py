@@ -25,6 +25,9 @@ is answered after 2.5 s, before the 4 s at which ROMs repeat their first message
 _NODE: Final = slice(24, 44)
 """giaddr and chaddr of a BOOTP header (RFC 951 section 3)."""
 _NODE_END: Final = 44
+_TRANSACTION: Final = slice(4, 8)
+_HARDWARE: Final = slice(28, 44)
+_NO_HARDWARE: Final = bytes(16)
 _OPTIONS: Final = 240
 """Where the options begin, behind the magic cookie (RFC 2131 section 3)."""
 _MAX_OPTIONS: Final = 64
@@ -47,8 +50,7 @@ class DhcpQueue:
 
     def put(self, datagram: Datagram) -> Drop | None:
         """Let ``datagram`` wait; returns what is dropped for it, if anything."""
-        data = datagram.data
-        who = data[_NODE] if len(data) >= _NODE_END else datagram.source
+        data, who = datagram.data, _node(datagram)
         waiting, key = self._waiting, (datagram.socket, who)
         if _message_type(data) in _STATEMENTS:
             former = waiting.pop(key, None)
@@ -67,6 +69,14 @@ class DhcpQueue:
     def take(self) -> Datagram:
         """Return the next message; KeyError when there is none."""
         return self._waiting.pop(next(iter(self._waiting), (0, None)))
+
+
+def _node(datagram: Datagram) -> object:
+    """Return what tells the sender from others: a node of InfiniBand has no chaddr, but a transaction (RFC 4390)."""
+    data = datagram.data
+    if len(data) < _NODE_END:
+        return datagram.source
+    return data[_TRANSACTION] if data[_HARDWARE] == _NO_HARDWARE else data[_NODE]
 
 
 def _message_type(data: bytes) -> int:

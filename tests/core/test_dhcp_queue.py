@@ -67,6 +67,13 @@ def test_what_says_no_such_thing_is_a_question(options: str) -> None:
     assert len(queue) == 1
 
 
+def test_nodes_without_a_hardware_address_are_told_apart_by_their_transaction() -> None:
+    queue = DhcpQueue()
+    nodes = [message(0, 1)._replace(data=number.to_bytes(8, "big") + bytes(232)) for number in (1, 2)]
+    assert [queue.put(each) for each in nodes] == [None, None]
+    assert [queue.take(), queue.take()] == nodes
+
+
 def test_when_there_are_too_many_nodes_the_oldest_is_dropped() -> None:
     queue = DhcpQueue(most=2)
     assert [queue.put(message(node, 1)) for node in (1, 2)] == [None, None]

@@ -14,6 +14,9 @@ from mtftpd.core.wire_time import LINKS, LinkKind
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import HardwareAddress
 
+MAX_FOUND = 16_384
+"""Settings of single nodes that are kept: 16,384 * about 600 bytes is 10 MB; more are found again and again."""
+
 
 class Mode(Enum):
     """Who gives out addresses: we do, another DHCP server does, or DHCP is none of our business."""
@@ -113,9 +116,15 @@ class Settings:
     """Networks with a section of their own, none of which overlaps another; the link's need not be one of them."""
     inventory: Inventory = NO_NODES
     _by_network: NetworkMap[Subnet] = field(init=False, repr=False, compare=False)
+    _outside: NodeSettings = field(init=False, repr=False, compare=False)
+    """What is in force for who is in no subnet with a section and has none of his own."""
+    _found: dict[tuple[int, int], NodeSettings] = field(init=False, repr=False, compare=False)
+    """What `node` has found, by the identities of entry and subnet, which live as long as these settings."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_network", NetworkMap({each.network: each for each in self.subnets}))
+        object.__setattr__(self, "_outside", self._everybody(None))
+        object.__setattr__(self, "_found", {})
 
     def does(self, action: ServerAction) -> bool:
         """Return whether a work-around is in force for those who have no section."""
@@ -126,9 +135,16 @@ class Settings:
 
         ``uuid`` is the value of option 97 without its type octet, or b"".
         """
-        settings = self._everybody(subnet)
         entry = self.inventory.find(hardware, uuid)
-        return settings if entry is ANYBODY else settings.of(entry)
+        if entry is ANYBODY and subnet is None:
+            return self._outside
+        key = (id(entry), id(subnet))
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= MAX_FOUND:
+                self._found.clear()
+            found = self._found[key] = self._everybody(subnet).of(entry)
+        return found
 
     def subnet_of(self, address: IPv4Address) -> Subnet | None:
         """Return the subnet with a section that ``address`` is in, or None."""

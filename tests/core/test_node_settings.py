@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtftpd.core import boot_plan, whereabouts
+from mtftpd.core import settings as settings_module
 from mtftpd.core.effects import DropReason, OpenTransfer, Report, ReportKind, Send, SendRun, Service, StuffArp
 from mtftpd.core.fallback import Trigger
 from mtftpd.core.node_settings import (
@@ -110,6 +111,19 @@ def test_the_router_of_one_network_is_not_told_in_another() -> None:
     assert settings.node(HARDWARE, b"", far).terms.router is None
     assert settings.subnet_of(FAR[9]) is far
     assert settings.subnet_of(IPv4Address("192.0.2.1")) is None
+
+
+def test_what_was_found_once_is_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_module, "MAX_FOUND", 2)
+    near = Subnet(LINK.network, scope=Scope(domain="near"))
+    entries = [NodeEntry(name=str(n), hardware=(HardwareAddress(1, bytes((2, n)) + MAC[2:]),)) for n in range(3)]
+    settings = replace(with_entries(*entries), subnets=(near,))
+    first = settings.node(entries[0].hardware[0], b"", near)
+    assert settings.node(entries[0].hardware[0], b"", near) is first
+    for entry in entries:
+        assert settings.node(entry.hardware[0], b"", near).entry is entry
+        assert settings.node(entry.hardware[0]).terms.domain == ""
+    assert settings.node(entries[0].hardware[0], b"", near) == first
 
 
 SCOPES = st.builds(

@@ -29,6 +29,8 @@ _PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 _TYPES_OF_TABLES = ("menu", "ports")
 ALIASES = {"multicast-group": "group"}
 """What an option may be called in the file as well: a file with [[group]] sections cannot have the key group twice."""
+_ADDRESS_OF_GROUPS = re.compile(r"^group\s*=", re.MULTILINE)
+_SECTION_OF_GROUP = re.compile(r"^\[\[group]]", re.MULTILINE)
 _AT_LINE = re.compile(r"\(at line (\d+), column \d+\)|\(at end of document\)")
 
 
@@ -71,7 +73,7 @@ def read_file(path: Path) -> FileValues:
     except UnicodeDecodeError as error:
         found.problems.append(Problem(f"--config {path}", f"is not UTF-8 text (octet {error.start})"))
     except tomllib.TOMLDecodeError as error:
-        found.problems.append(_syntax_problem(path, error))
+        found.problems.append(_syntax_problem(path, text, error))
     except ValueError as error:
         found.problems.append(Problem(f"--config {path}", str(error)))
     else:
@@ -79,11 +81,14 @@ def read_file(path: Path) -> FileValues:
     return found
 
 
-def _syntax_problem(path: Path, error: tomllib.TOMLDecodeError) -> Problem:
+def _syntax_problem(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Problem:
     message = str(error)
     at = _AT_LINE.search(message)
     place = f"{path}:{at[1]}" if at and at[1] else str(path)
-    return Problem(place, f"is not valid TOML: {_AT_LINE.sub('', message).strip()}")
+    said = _AT_LINE.sub("", message).strip()
+    if _ADDRESS_OF_GROUPS.search(text) and _SECTION_OF_GROUP.search(text):
+        said += "; beside [[group]] sections, write multicast-group = for the address"
+    return Problem(place, f"is not valid TOML: {said}")
 
 
 class _Reader:

@@ -128,6 +128,18 @@ def warnings_for(config: Config, settings: Settings, catalogue: Catalogue, group
         for name in ("range", "router"):
             if config.origins[name].texts:
                 yield f"{config.said(name)} has no effect without --mode dhcp"
+        yield from _warnings_about_sections(config)
+
+
+def _warnings_about_sections(config: Config) -> Iterator[str]:
+    """Say which sections have no effect, because somebody else gives out the addresses."""
+    if config.mode is Mode.TFTP and any(config.sections[kind] for kind in ("subnet", "group", "node")):
+        yield "sections have no effect with --mode tftp, except those of images: without DHCP nobody knows the nodes"
+        return
+    for kind, key in (("subnet", "range"), ("node", "address")):
+        said = [section for section in config.sections[kind] if key in section.values]
+        if said:
+            yield f"{key} of {said[0]} (from {config.sections.place(said[0], key)}) has no effect without --mode dhcp"
 
 
 def _warnings_about_images(config: Config, catalogue: Catalogue) -> Iterator[str]:

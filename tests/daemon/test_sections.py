@@ -235,6 +235,7 @@ OTHERS = [
     ("group = '239.1.1.2'\nmulticast-group = '239.1.1.1'",
      "m.toml:5: multicast-group: is said twice, as multicast-group and as group; drop one of the two"),
     ("[[image]]\npath = 'nbp'\nweight = 0", "m.toml:6: image nbp: weight: 0 is not a weight; give a number from 1"),
+    ("group = '239.1.1.1'\n" + GROUP, "m.toml:5: is not valid TOML: Cannot overwrite a value; beside [[group]] sectio"),
     ("domain = 'a..b'", "--domain a..b (from m.toml:4): is not a domain name"),
     ("without = ['nothing']", "--without nothing (from m.toml:4): is no work-around"),
 ]  # fmt: skip
@@ -275,6 +276,27 @@ def test_addresses_alone_need_no_range(tmp_path: Path, root: Path) -> None:
     assert settings_for(configured(tmp_path, root, text), LINK).inventory.entries[0].address == IPv4Address("10.0.0.9")
     (line,) = problems(tmp_path, root, text.replace("address = '10.0.0.9'", ""))
     assert "needs addresses to give out" in line
+
+
+@pytest.mark.parametrize(
+    ("mode", "texts"),
+    [
+        ("dhcp", []),
+        (
+            "proxy",
+            ["range of subnet 10.0.0.0/24 (from m.toml:11) has no", "address of node n1 (from m.toml:32)"],
+        ),
+        ("tftp", ["sections have no effect with --mode tftp, except those of images"]),
+    ],
+)
+def test_what_has_no_effect_is_said(tmp_path: Path, root: Path, mode: str, texts: list[str]) -> None:
+    store = ImageStore(root)
+    assembly = assemble(configured(tmp_path, root, FULL, mode=mode), LINK, store)
+    store.close()
+    groups = Groups(assembly.settings, assembly.catalogue)
+    found = warnings_for(assembly.config, assembly.settings, assembly.catalogue, groups)
+    told = [each.replace(f"{tmp_path}/", "") for each in found if "no effect" in each]
+    assert [text for text, each in zip(texts, told, strict=True) if each.startswith(text)] == texts
 
 
 VALUES = st.recursive(

@@ -10,7 +10,7 @@ from mtftpd.conformance.findings import Image
 from mtftpd.conformance.lab import Lab
 from mtftpd.conformance.mtftp_client import BLOCK_SIZE, MtftpClient
 from mtftpd.conformance.registry import mtftp as suite
-from mtftpd.conformance.verdicts import Inconclusive, NotApplicable, check, fail, given
+from mtftpd.conformance.verdicts import Inconclusive, NotApplicable, check, fail
 from mtftpd.errors import Malformed
 from mtftpd.wire import pxe, tftp
 
@@ -36,7 +36,6 @@ async def opens_from_the_client_port_and_any_other(lab: Lab) -> None:
             client.open(mode="OcTeT")
             await client.unicast(tftp.Data, 1)
             await client.multicast(1)
-        await _rest_of_group(lab)
 
 
 @suite.case("RRQ-06")
@@ -97,7 +96,7 @@ async def a_pass_of_a_multiple_of_512_ends_with_an_empty_block(lab: Lab) -> None
         check(single.packet, "the content is that of TFTP", content == image_of(lab, client).content, True)
 
 
-@suite.case("RRQ-09")
+@suite.case("RRQ-09", alone="")
 async def what_is_no_open_is_met_with_silence(lab: Lab) -> None:
     """A write request, mode netascii, a cut request and an unknown opcode draw nothing."""
     name = lab.session.name.encode("latin-1")
@@ -143,7 +142,6 @@ async def an_empty_name_does_no_harm(lab: Lab) -> None:
             check(answer, "opcode", answer.data[:2], DATA)
             await client.multicast(1)
             client.is_master, client.peer = True, answer.source
-    await _rest_of_group(lab)
     async with lab.mtftp() as client:
         client.open()
         await client.unicast(tftp.Data, 1)
@@ -158,7 +156,6 @@ async def names_are_taken_as_clients_write_them(lab: Lab) -> None:
             client.open(name)
             await client.unicast(tftp.Data, 1)
             await client.multicast(1)
-        await _rest_of_group(lab)
 
 
 @suite.case("GRP-02")
@@ -179,7 +176,7 @@ async def dhcp_names_the_group_that_is_used(lab: Lab) -> None:
         check(single.packet, "DATA 1", single.value.payload, image_of(lab, client).content[:BLOCK_SIZE])
 
 
-@suite.case("FBK-01")
+@suite.case("FBK-01", alone="")
 async def port_69_has_the_file_of_the_group(lab: Lab) -> None:
     """A plain read request to port 69 brings the file that the session carries."""
     async with lab.tftp(name=lab.session.name) as client:
@@ -189,7 +186,7 @@ async def port_69_has_the_file_of_the_group(lab: Lab) -> None:
         check(request, "the content is that of an earlier transfer", content == known, True)
 
 
-@suite.case("FBK-02")
+@suite.case("FBK-02", alone="")
 async def asking_for_the_size_ends_well(lab: Lab) -> None:
     """Tsize 0 gets an OACK; ERROR 8, or ERROR 0, ends that, and an ERROR after it draws no ICMP message."""
     for code in (tftp.ErrorCode.OPTION_NEGOTIATION, tftp.ErrorCode.NOT_DEFINED):
@@ -214,10 +211,3 @@ async def port_69_serves_during_a_pass(lab: Lab) -> None:
         check(reply.packet, "DATA 1", reply.value.payload, single.value.payload)
         client.ack(1)
         await client.expect(tftp.Data, 2)
-
-
-async def _rest_of_group(lab: Lab) -> None:
-    """Wait until the group is silent, so that the next open begins a pass."""
-    async with lab.mtftp() as client:
-        with given("silence of the group"):
-            await client.idle()

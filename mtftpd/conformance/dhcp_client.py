@@ -15,6 +15,7 @@ from mtftpd.conformance.network import Machine
 from mtftpd.conformance.packets import Packet
 from mtftpd.conformance.verdicts import fail, given
 from mtftpd.errors import Malformed
+from mtftpd.net.outside import Heard
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import BOOTREPLY, BOOTREQUEST, BROADCAST_FLAG, DhcpMessage, MessageType
 from mtftpd.wire.datagram import Endpoint
@@ -101,6 +102,7 @@ class DhcpClient:
         self._offered: DhcpMessage | None = None
         self._is_bound = False
         self.xid = random.getrandbits(32)
+        mailbox.is_noise = self._is_for_others
 
     async def __aenter__(self) -> Self:
         return self
@@ -136,6 +138,7 @@ class DhcpClient:
     def hearing(self, mailbox: Mailbox) -> Iterator[None]:
         """Send from and listen to another port of the client in the body."""
         usual, self.mailbox = self.mailbox, mailbox
+        mailbox.is_noise = self._is_for_others
         try:
             yield
         finally:
@@ -258,6 +261,12 @@ class DhcpClient:
 
     def _answer(self, packet: Packet) -> Packet | None:
         return packet if self._is_for_me(packet) and _parsed(packet.data) is not None else None
+
+    def _is_for_others(self, heard: Heard) -> bool:
+        """Return whether this is a broadcast to another client: neither its transaction nor its chaddr are ours."""
+        data = heard.data
+        is_ours = data[4:8] == self.xid.to_bytes(4, "big") or data[28:34] == self.machine.hardware
+        return heard.destination.address == EVERYBODY and not is_ours
 
     def _is_for_me(self, packet: Packet) -> bool:
         """Return whether the target sent this to us: it may be malformed, or name itself in option 54 alone."""

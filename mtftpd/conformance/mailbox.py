@@ -11,6 +11,7 @@ import trio
 from mtftpd.conformance.network import Port
 from mtftpd.conformance.packets import Packet, Trace
 from mtftpd.conformance.verdicts import Evidence, Failed
+from mtftpd.net.outside import Heard
 from mtftpd.wire.datagram import Endpoint
 
 T = TypeVar("T")
@@ -24,12 +25,18 @@ class Reply(Generic[T]):
     value: T
 
 
+def _nothing(_heard: Heard) -> bool:
+    return False
+
+
 class Mailbox:
     """One port of a case."""
 
     def __init__(self, port: Port, trace: Trace) -> None:
         self._port = port
         self._trace = trace
+        self.is_noise: Callable[[Heard], bool] = _nothing
+        """Says of what is heard whether it is for somebody else, such as a broadcast to another client."""
 
     @property
     def local(self) -> Endpoint:
@@ -47,6 +54,8 @@ class Mailbox:
         """Return the next packet that comes within ``seconds``, or None."""
         with trio.move_on_after(seconds):
             heard = await self._port.receive()
+            while self.is_noise(heard):
+                heard = await self._port.receive()
             ends = (heard.source, heard.destination)
             return self._trace.add(
                 heard.time, ends, heard.data, sent=False, hardware=heard.hardware, problem=heard.problem

@@ -19,8 +19,9 @@ LAST: Final = 768
 class Packet:
     """One datagram of a case.
 
-    ``number`` counts from 1 in its case, ``time`` is in seconds since the case began, ``sent`` says that the suite
-    sent it.  ``hardware`` is (source, destination) of the frame where that is known.  ``problem`` is an ICMP error.
+    ``number`` counts from 1 in its case, in the order in which the packets were looked at; ``time`` is in seconds
+    since the case began; ``sent`` says that the suite sent it.  ``hardware`` is (source, destination) of the frame
+    where that is known.  ``problem`` is an ICMP error.
     """
 
     number: int
@@ -67,5 +68,5 @@ class Trace:
 
     @property
     def packets(self) -> Sequence[Packet]:
-        """What is kept, in order; where numbers are missing, packets were left out."""
-        return (*self._first, *self._last)
+        """What is kept, in the order of time, which is not that in which a case has looked at its ports."""
+        return sorted((*self._first, *self._last), key=lambda packet: packet.time)

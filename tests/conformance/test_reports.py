@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -10,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from trio.testing import MockClock
 
+from mtftpd.conformance.ladder import ladder
 from mtftpd.conformance.packets import FIRST, LAST, Trace
 from mtftpd.conformance.report_files import junit, pcapng, write
 from mtftpd.conformance.report_page import page
@@ -136,6 +138,26 @@ def test_of_a_long_case_the_beginning_and_the_end_are_kept() -> None:
         trace.add(float(number), ends, b"", sent=True)
     numbers = [packet.number for packet in trace.packets]
     assert numbers == [*range(1, FIRST + 1), *range(5_001 - LAST, 5_001)]
+
+
+def test_packets_are_shown_in_the_order_of_time() -> None:
+    trace = Trace(10.0)
+    ends = (Endpoint(SERVER, 1), Endpoint("10.0.0.2", 2))
+    for time in (10.0, 12.0, 11.0):
+        trace.add(time, ends, b"", sent=False)
+    assert [(packet.number, packet.time) for packet in trace.packets] == [(1, 0.0), (3, 1.0), (2, 2.0)]
+    assert " more<" not in ladder(trace.packets, SERVER)
+
+
+def test_a_ladder_says_what_it_leaves_out() -> None:
+    trace = Trace(0.0)
+    ends = (Endpoint(SERVER, 1), Endpoint("10.0.0.2", 2))
+    for number in range(5_000):
+        trace.add(float(number), ends, b"", sent=True)
+    drawn = ladder(trace.packets, SERVER, trace.packets[500])
+    gaps = [int(gap) for gap in re.findall(r">(\d+) more<", drawn)]
+    assert sum(gaps) + drawn.count('class="label"') == 5_000
+    assert drawn.count('class="bad"') == 1
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

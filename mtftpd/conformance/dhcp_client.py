@@ -241,17 +241,27 @@ class DhcpClient:
     def leave(self) -> None:
         """Give back the lease or the offer that is left, if any."""
         if self._is_bound:
-            release = self.message(
-                MessageType.RELEASE, {SERVER_IDENTIFIER: IPv4Address(self.way.target).packed}, flags=0,
-                ciaddr=self.address,
-            )  # fmt: skip
-            self.send(replace(release, options=_few(release.options)), self.way.server)
+            self.release()
         elif self._offered is not None:
             # RFC 2131 3.1 item 3: whoever chooses another server gives the offers of the others back.
             refusal = self.selecting(self._offered, {SERVER_IDENTIFIER: NOBODY.packed})
             self.send(refusal)
         self._is_bound = False
         self._offered = None
+
+    def release(self) -> None:
+        """Give the lease back, from its address."""
+        own = {SERVER_IDENTIFIER: IPv4Address(self.way.target).packed}
+        message = self.message(MessageType.RELEASE, own, flags=0, ciaddr=self.address)
+        self.send(replace(message, options=_few(message.options)), self.way.server)
+        self.lost()
+
+    def decline(self) -> None:
+        """Say that the address of the lease is in use by somebody else: without using it (RFC 2131 table 5)."""
+        own = {REQUESTED_ADDRESS: self.address.packed, SERVER_IDENTIFIER: IPv4Address(self.way.target).packed}
+        message = self.message(MessageType.DECLINE, own, flags=0)
+        self.lost()
+        self.send(replace(message, options=_few(message.options)))
 
     def lost(self) -> None:
         """Forget the lease without giving it back: the client was switched off, or has given it back itself."""
@@ -288,6 +298,6 @@ def _parsed(data: bytes) -> DhcpMessage | None:
 
 
 def _few(options: Options) -> Options:
-    """Return what RFC 2131 table 5 allows in a RELEASE."""
-    allowed = (MESSAGE_TYPE, SERVER_IDENTIFIER, CLIENT_IDENTIFIER)
+    """Return what RFC 2131 table 5 allows in a DECLINE or RELEASE."""
+    allowed = (MESSAGE_TYPE, SERVER_IDENTIFIER, CLIENT_IDENTIFIER, REQUESTED_ADDRESS)
     return Options({code: options[code] for code in allowed if code in options})

@@ -93,8 +93,7 @@ async def a_released_address_is_given_to_its_client_again(lab: Lab) -> None:
     """Who has released an address and asks for it again is offered it, and gets it."""
     async with lab.dhcp() as client:
         released = (await client.lease()).value.yiaddr
-        client.leave()
-        client.lost()
+        client.release()
         client.new_exchange()
         again = await client.offer({REQUESTED_ADDRESS: released.packed})
         check(again.packet, "yiaddr", str(again.value.yiaddr), str(released))

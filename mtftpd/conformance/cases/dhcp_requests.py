@@ -94,13 +94,7 @@ async def a_declined_address_is_not_offered(lab: Lab) -> None:
     async with lab.dhcp() as client, lab.dhcp() as other:
         declined = (await client.lease()).value.yiaddr
         client.new_exchange()
-        client.send(
-            client.message(
-                MessageType.DECLINE,
-                {REQUESTED_ADDRESS: declined.packed, SERVER_IDENTIFIER: lab.target.address.packed},
-            )
-        )
-        client.lost()
+        client.decline()
         for each in (client, other):
             offer = await each.offer({REQUESTED_ADDRESS: declined.packed})
             check(offer.packet, "yiaddr", str(offer.value.yiaddr), other_than(str(declined)))
@@ -110,15 +104,11 @@ async def a_declined_address_is_not_offered(lab: Lab) -> None:
 async def decline_and_release_are_not_answered(lab: Lab) -> None:
     """Silence answers both."""
     async with lab.dhcp() as first, lab.dhcp() as second:
-        for client, kind in ((first, MessageType.RELEASE), (second, MessageType.DECLINE)):
-            held = (await client.lease()).value.yiaddr
-            own = {SERVER_IDENTIFIER: lab.target.address.packed}
-            if kind is MessageType.DECLINE:
-                client.send(client.message(kind, {**own, REQUESTED_ADDRESS: held.packed}))
-            else:
-                client.send(client.message(kind, own, ciaddr=held, flags=0), client.way.server)
-            await client.silence(lab.target.quiet, kind.name)
-            client.lost()
+        for client, name, end in ((first, "RELEASE", first.release), (second, "DECLINE", second.decline)):
+            await client.lease()
+            client.new_exchange()
+            end()
+            await client.silence(lab.target.quiet, name)
 
 
 @dhcp.case("ADR-20", needs=LEASES)

@@ -85,6 +85,7 @@ class Pump:
         self._service = service
         self._channels = outlets.channels
         self._capture: Tap | None = outlets.capture
+        self._neighbours = outlets.neighbours
         self._store = store
         self._performer = Performer(service, outlets, store, sink)
         self._perform = self._performer.perform
@@ -152,6 +153,10 @@ class Pump:
             no_socket=sent.no_socket,
             drops=dict(sent.drops),
         )
+
+    def owned_neighbours(self) -> int:
+        """Return how many entries of ours the kernel's neighbour table holds."""
+        return 0 if self._neighbours is None else len(self._neighbours)
 
     async def _park(self) -> None:
         """Wait for a datagram or the next deadline, whichever is first; costs nothing meanwhile."""

@@ -126,6 +126,7 @@ FAMILIES = (
     Family("alarms", "gauge", "Alarms that are not over.", "nodes.alarm_counts", "kind"),
     Family("dhcp_received_total", "counter", "DHCP and PXE messages.", "dhcp.received"),
     Family("leases", "gauge", "Leases by state.", "dhcp.leases", "state"),
+    Family("neighbour_entries", "gauge", "Entries of ours in the kernel's neighbour table.", "arp.owned"),
     Family("tftp_requests_total", "counter", "Requests on port 69.", "tftp.requests"),
     Family("tftp_done_total", "counter", "Transfers that were completed.", "tftp.done"),
     Family("tftp_failed_total", "counter", "Transfers that failed.", "tftp.failed"),

@@ -31,6 +31,10 @@ class Neighbours:
         self._wanted: dict[str, StuffArp | DropArp] = {}
         self._news = trio.Event()
 
+    def __len__(self) -> int:
+        """Return how many entries of ours are set."""
+        return len(self._owned)
+
     def want(self, effect: StuffArp | DropArp) -> None:
         """Have this done soon; of several about one address the last one counts."""
         self._wanted[effect.address] = effect

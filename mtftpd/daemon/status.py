@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from ipaddress import AddressValueError, IPv4Address
 from math import isfinite
 from typing import Any
@@ -91,6 +91,7 @@ class Status:
                 "swapped": statistics.mtftp.swapped,
             },
             "tftp": {**tftp, "transfers": len(statistics.tftp.transfers)},
+            "arp": {**asdict(statistics.arp), "owned": self._pump.owned_neighbours()},
             "nodes": {"states": statistics.nodes.states, **alarm_views(statistics.nodes.alarms, now)},
             "traffic": self._pump.counters(),
             "budget": self._budget(statistics),

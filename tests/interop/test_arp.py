@@ -94,8 +94,8 @@ def test_a_deaf_rom_gets_every_packet(root: Path) -> None:
     with Segment("arp", clients=1, addressed=False) as segment:
         doubt_neighbours(segment)
         with booting(segment, root, seconds=6, pace=0.1) as boot:
-            result = boot.end()
-            assert result["asked"] == 0
+            await_permanent(segment, {FIRST: hardware(segment)})
+            boot.end()
             assert permanent(segment) == {FIRST: hardware(segment)}
         assert permanent(segment) == {}
 
@@ -141,8 +141,9 @@ def test_what_a_killed_server_has_left_is_swept_and_nothing_else(root: Path, tmp
             segment.run(segment.server, "ip", "neigh", "add", address, "lladdr", station, "dev", "eth0")
         with serving(segment, *options(root, "--state", state)) as server:
             segment.run(segment.client(1), sys.executable, "-m", "tools.lab.deaf_rom", "image", "0.1", "0.1")
-            assert permanent(segment) == ours | others
+            await_permanent(segment, ours | others)
             assert listed(state) == ours
+            assert server.ask("status")["arp"] == {"wanted": 1, "known": 1, "owned": 1}
             server.process.kill()
             server.process.wait()
         assert permanent(segment) == ours | others
@@ -172,6 +173,14 @@ def listed(state: Path) -> dict[str, str]:
     with contextlib.closing(sqlite3.connect(f"file:{state / 'mtftpd.db'}?mode=ro", uri=True)) as connection:
         rows = connection.execute("SELECT address, hardware FROM neighbours WHERE interface = 'eth0'").fetchall()
     return {address: bytes.fromhex(octets).hex(":") for address, octets in rows}
+
+
+def await_permanent(segment: Segment, expected: dict[str, str]) -> None:
+    """Wait for what a thread of the server sets a few milliseconds after the ACK."""
+    deadline = time.monotonic() + PATIENCE
+    while permanent(segment) != expected:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def hardware(segment: Segment) -> str:

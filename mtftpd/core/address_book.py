@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from mtftpd.core import option_codes as code
+from mtftpd.core.deadlines import Deadlines
 from mtftpd.core.leases import MAX_LEASES, ClientKey, Fixed, Lease, LeaseTable, Pool
 from mtftpd.core.networks import NetworkMap
 from mtftpd.core.settings import Mode, Settings
@@ -64,14 +65,21 @@ class AddressBook:
             for network, pool in pools.items()
         )
         self._by_network = NetworkMap({place.network: place for place in self.places})
+        # Most of many networks are quiet: only those that somebody has had in hand are looked at again.
+        self._changed: dict[IPv4Network, Place] = {}
+        self._moved = {place.network: place for place in self.places}
+        self._deadlines: Deadlines[IPv4Network] = Deadlines()
 
     def place_of(self, request: DhcpMessage, own: IPv4Address) -> Place | None:
         """Return the place that the sender of ``request`` is in, or None; ``own`` is our address."""
         return next(filter(None, map(self.place, links_of(request, own))), None)
 
     def place(self, address: IPv4Address) -> Place | None:
-        """Return the place that ``address`` is in, or None."""
-        return self._by_network.find(address)
+        """Return the place that ``address`` is in, or None; whatever is done there counts from now on."""
+        place = self._by_network.find(address)
+        if place is not None:
+            self._touch(place)
+        return place
 
     def at(self, address: IPv4Address, now: float) -> Lease | None:
         """Return the record of ``address`` in whatever state, or None."""
@@ -87,27 +95,44 @@ class AddressBook:
         """Take from a client that has an address ``here`` what it had elsewhere: it has moved."""
         if len(self.places) > 1 and here.leases.live(key, now) is not None:
             for place in self.places:
-                if place is not here:
-                    place.leases.forget(key)
+                if place is not here and place.leases.forget(key):
+                    self._touch(place)
 
     def expire(self, now: float) -> None:
         """Free what has come to its end at ``now``."""
-        for place in self.places:
+        self._look()
+        for network in self._deadlines.due(now):
+            place = self.place(network.network_address)
+            assert place is not None
             place.leases.expire(now)
 
     def next_deadline(self) -> float | None:
         """Return when the next hold ends, or None."""
-        times = (place.leases.next_deadline() for place in self.places)
-        return min((each for each in times if each is not None), default=None)
+        self._look()
+        return self._deadlines.next()
 
     def changes(self) -> list[Lease]:
         """Return copies of the records that have changed since the last call: those that lost their client first."""
-        changed = [lease for place in self.places for lease in place.leases.changes()]
+        changed = [lease for place in self._changed.values() for lease in place.leases.changes()]
+        self._changed.clear()
         return sorted(changed, key=lambda lease: lease.key is not None)
 
     def snapshot(self) -> tuple[Lease, ...]:
         """Return copies of all records."""
         return tuple(lease for place in self.places for lease in place.leases.snapshot())
+
+    def _touch(self, place: Place) -> None:
+        self._changed[place.network] = self._moved[place.network] = place
+
+    def _look(self) -> None:
+        """Take the deadlines of those networks that something was done in."""
+        for network, place in self._moved.items():
+            when = place.leases.next_deadline()
+            if when is None:
+                self._deadlines.clear(network)
+            else:
+                self._deadlines.set(network, when)
+        self._moved.clear()
 
 
 def pools_of(settings: Settings) -> dict[IPv4Network, Pool | None]:
@@ -147,7 +172,8 @@ def _pool(
 
 
 def _network_of(settings: Settings, first: IPv4Address, last: IPv4Address) -> IPv4Network:
-    for network in (settings.link.network, *settings.allowed):
+    subnets = (subnet.network for subnet in settings.subnets)
+    for network in (settings.link.network, *subnets, *settings.allowed):
         if first in network and last in network:
             return network
     raise BadConfig(

@@ -206,12 +206,14 @@ class LeaseTable:
         self._hold(lease, LeaseState.BOUND, expires)
         return lease
 
-    def forget(self, key: ClientKey) -> None:
-        """Take from ``key`` whatever it has or had."""
+    def forget(self, key: ClientKey) -> bool:
+        """Take from ``key`` whatever it has or had; return whether that was something."""
         lease = self._by_key.pop(key, None)
-        if lease is not None:
-            self._let_go(lease)
-            lease.key = None
+        if lease is None:
+            return False
+        self._let_go(lease)
+        lease.key = None
+        return True
 
     def cancel(self, key: ClientKey, now: float) -> None:
         """Let an offer go that the client did not take."""

@@ -165,12 +165,14 @@ class Settings:
         return settings if subnet is None else settings.within(subnet.scope)
 
     def serves(self, address: str) -> bool:
-        """Return whether this address may be sent anything at all: on the link, or allowed by name.
+        """Return whether this address may be sent anything at all: on the link, in a subnet, or allowed by name.
 
         What is not in a packet's own network cannot be used to aim our answers at a stranger (no amplifier).
         """
         number = IPv4Address(address)
-        return number in self.link.network or any(number in network for network in self.allowed)
+        if number in self.link.network or self._by_network.find(number) is not None:
+            return True
+        return any(number in network for network in self.allowed)
 
 
 @dataclass(frozen=True, slots=True)

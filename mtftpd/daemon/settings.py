@@ -46,7 +46,7 @@ def settings_for(config: Config, link: Link) -> Settings:
         ),
         multicast=_multicast(config),
         bandwidth=bandwidth_for(config, link),
-        allowed=(*config.allow, *(subnet.network for subnet in config.subnets)),
+        allowed=config.allow,
         rollover=config.rollover,
         faithful=config.faithful,
         without=frozenset(config.without),

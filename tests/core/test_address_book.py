@@ -7,9 +7,11 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mtftpd.core.address_book import AddressBook, links_of, pools_of
+from mtftpd.core.address_book import AddressBook, Place, links_of, pools_of
 from mtftpd.core.dhcp_service import DhcpService
 from mtftpd.core.effects import DropReason
 from mtftpd.core.groups import Groups
@@ -175,6 +177,81 @@ def test_a_client_that_has_moved_has_one_lease() -> None:
     assert lab.service.release(FAR[50], lab.now)
     assert not lab.service.release(FAR[55], lab.now)
     assert not lab.service.release(IPv4Address("192.0.2.1"), lab.now)
+
+
+def test_what_was_offered_in_any_network_ends_in_time() -> None:
+    lab = Lab(TWO)
+    lab.node().discover()
+    lab.now += 10
+    relayed(lab, SECOND.octets).discover()
+    for mac, seconds in ((MAC, 60.0), (SECOND.octets, 10.0)):
+        due = lab.service.next_deadline()
+        assert due == lab.now + seconds
+        lab.now = due
+        lab.keep(lab.service.tick(lab.now))
+        assert [each.state for each in lab.service.leases() if each.key == ClientKey(1, mac)] == [LeaseState.FREE]
+    assert lab.service.next_deadline() is None
+
+
+class Book(RuleBasedStateMachine):
+    """A book of three networks does what three tables do, of which every one is asked about everything."""
+
+    NETWORKS = tuple(IPv4Network(f"10.{number}.0.0/24") for number in range(3))
+    CLIENTS = st.integers(0, 5).map(lambda number: ClientKey(1, bytes((2, 0, 0, 0, 0, number))))
+    PLACES = st.sampled_from(NETWORKS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        subnets = tuple(Subnet(each, each[10], each[13]) for each in self.NETWORKS)
+        settings = replace(TWO, subnets=subnets)
+        self.book, self.plain = AddressBook(settings), AddressBook(settings)
+        self.now = 0.0
+
+    @rule(key=CLIENTS, network=PLACES)
+    def reserve(self, key: ClientKey, network: IPv4Network) -> None:
+        place, other = self.book.place(network[1]), self.of_plain(network)
+        assert place is not None
+        assert place.leases.reserve(key, None, self.now) == other.leases.reserve(key, None, self.now)
+
+    @rule(key=CLIENTS, network=PLACES, last=st.integers(10, 13))
+    def bind(self, key: ClientKey, network: IPv4Network, last: int) -> None:
+        place, other = self.book.place(network[1]), self.of_plain(network)
+        assert place is not None
+        until = self.now + 100
+        lease = place.leases.bind(key, network[last], until, self.now)
+        assert lease == other.leases.bind(key, network[last], until, self.now)
+        self.book.settle(key, place, self.now)
+        if lease is not None:
+            for each in self.plain.places:
+                if each is not other:
+                    each.leases.forget(key)
+
+    @rule(seconds=st.floats(0.0, 120.0))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.book.expire(self.now)
+        for place in self.plain.places:
+            place.leases.expire(self.now)
+
+    @rule()
+    def save(self) -> None:
+        expected = [each for place in self.plain.places for each in place.leases.changes()]
+        found = self.book.changes()
+        assert sorted(map(str, found)) == sorted(map(str, expected))
+        assert [each.key is None for each in found] == sorted((each.key is None for each in found), reverse=True)
+
+    @invariant()
+    def nothing_is_missed(self) -> None:
+        times = [place.leases.next_deadline() for place in self.plain.places]
+        assert self.book.next_deadline() == min((each for each in times if each is not None), default=None)
+        assert self.book.snapshot() == self.plain.snapshot()
+
+    def of_plain(self, network: IPv4Network) -> Place:
+        return next(place for place in self.plain.places if place.network == network)
+
+
+Book.TestCase.settings = hypothesis_settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestBook = Book.TestCase
 
 
 # Addresses of single nodes

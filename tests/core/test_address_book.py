@@ -221,7 +221,7 @@ class Book(RuleBasedStateMachine):
         lease = place.leases.bind(key, network[last], until, self.now)
         assert lease == other.leases.bind(key, network[last], until, self.now)
         self.book.settle(key, place, self.now)
-        if lease is not None:
+        if other.leases.live(key, self.now) is not None:
             for each in self.plain.places:
                 if each is not other:
                     each.leases.forget(key)

@@ -18,6 +18,7 @@ from typing import Final
 from mtftpd.net import sockets
 from mtftpd.rom.actions import (
     BROADCAST,
+    NO_ADDRESS,
     Action,
     Actions,
     Bind,
@@ -182,12 +183,13 @@ class RomSockets:
         observer.traffic.sent += 1
 
     def _take_address(self, action: TakeAddress) -> None:
-        if self._attachment.configure is not None:
+        has_one = action.address != NO_ADDRESS
+        if has_one and self._attachment.configure is not None:
             self._attachment.configure(action)
-        self._address = action.address
+        self._address = action.address if has_one else None
         for key in [key for key in self._open if isinstance(key, int)]:
             self._remove(key)
-            self._add(key, Endpoint(action.address, key))
+            self._add(key, Endpoint(self._address or BROADCAST, key))
 
     def _add(self, key: Endpoint | int, local: Endpoint) -> None:
         """Open a socket for one port, or for one group and its port."""

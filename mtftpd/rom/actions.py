@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol
 from mtftpd.wire.datagram import Datagram, Endpoint
 
 BROADCAST: Final = "255.255.255.255"
+NO_ADDRESS: Final = "0.0.0.0"
 
 
 class Phase(Enum):
@@ -59,7 +60,10 @@ class Leave(NamedTuple):
 
 
 class TakeAddress(NamedTuple):
-    """Use ``address`` with a network of ``prefix`` bits from now on; ``router`` is None or the way out."""
+    """Use ``address`` with a network of ``prefix`` bits from now on; ``router`` is None or the way out.
+
+    `NO_ADDRESS` gives back what it had.
+    """
 
     address: str
     prefix: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from mtftpd.quirks.vocabulary import Mutation
-from mtftpd.rom.actions import NOTHING, Actions, Enter, Machine, Memory, Phase
+from mtftpd.rom.actions import NO_ADDRESS, NOTHING, Actions, Enter, Machine, Memory, Phase, TakeAddress
 from mtftpd.rom.blocks import BLOCK_SIZE
 from mtftpd.rom.dhcp import BootPlan, Dhcp
 from mtftpd.rom.mtftp import Mtftp, Ticket
@@ -183,7 +183,7 @@ class Node:
             return self._end(Phase.DONE, way)
         self._way = way
         self._machine = self.system = Dhcp(self._identity, self._profile.system, self._ports)
-        return self.system.start(now)
+        return TakeAddress(NO_ADDRESS, 0), *self.system.start(now)
 
     def _after_system(self, system: Dhcp) -> Actions:
         if system.plan is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from mtftpd.rom.actions import (
     BROADCAST,
+    NO_ADDRESS,
     Action,
     Actions,
     Bind,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from mtftpd.sim.ports import Port, Ring
     from mtftpd.sim.rides import Ride
 
-NO_ADDRESS: Final = "0.0.0.0"
 DHCP_SERVER: Final = 67
 
 Witness = Callable[[float, str, Endpoint, Endpoint, bytes], None]

@@ -5,6 +5,8 @@ Rules
 2. A complete pass that began after that is one pass heard.
 3. Whoever acknowledged the last block, turned to unicast or asks for what comes next does not want it any longer.
 4. Whoever has heard a pass and is silent for long enough afterwards is believed to have the image.
+5. Whoever opens after `VAIN_PASSES` passes that it has heard keeps nothing of them (Intel's EFI client forgets all in
+   front of its last gap).  As master it would be served for sure, but one after the other.
 """
 
 from __future__ import annotations
@@ -16,6 +18,12 @@ MAX_MEMBERS = 4_096
 """Addresses of one group: 4,096 * ~250 bytes is 1 MiB; the oldest is forgotten first."""
 
 
+VAIN_PASSES = 3
+"""With a map of its blocks and 1 % of loss one listener in 125 lacks a block of 8,192 after as many passes."""
+SHARE_IN_VAIN = 0.1
+"""Of the members: with fewer of them, the others are not disturbed."""
+
+
 @dataclass(slots=True)
 class Member:
     """One address: the profile of its ROM ("" when DHCP did not say), since when it wants the image, passes heard."""
@@ -25,6 +33,7 @@ class Member:
     passes: int = 0
     asks: bool = False
     """It opened after it had heard a whole pass: it has holes for sure, until the next pass."""
+    in_vain: bool = False
 
 
 def chance_of_holes(loss: float, blocks: int, passes: int) -> float:
@@ -64,6 +73,16 @@ class Audience:
             self._add(address, Member("", now))
         elif member.passes:
             member.asks = True
+            member.in_vain = member.in_vain or member.passes >= VAIN_PASSES
+
+    def is_hopeless(self, pass_seconds: float, silence_seconds: float) -> bool:
+        """Return whether it is quicker to leave all members to port 69 than to serve those in vain one by one.
+
+        A pass takes ``pass_seconds``; after ``silence_seconds`` without one every client has turned to port 69.
+        """
+        in_vain = sum(member.in_vain for member in self._members.values())
+        is_slow = (in_vain - 1) * pass_seconds > silence_seconds
+        return is_slow and in_vain >= SHARE_IN_VAIN * len(self._members)
 
     def gone(self, address: str) -> bool:
         """Take note that ``address`` does not want the image any longer; False when it never did."""

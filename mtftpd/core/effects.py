@@ -151,6 +151,7 @@ class DropReason(Enum):
     QUIET = "group-is-quiet"
     PAUSED = "group-is-paused"
     UNHEARD = "does-not-hear-the-group"
+    IN_VAIN = "has-heard-passes-in-vain"
     UNKNOWN_FILE = "unknown-file"
     BAD_MODE = "transfer-mode-not-octet"
     WRITE_REQUEST = "write-request"

@@ -41,7 +41,7 @@ class Trigger(Enum):
     F8 = "it reads the ports of the group in the wrong byte order"
     F9 = "as master it fell silent"
     F10 = "as master it sent an ERROR"
-    F11 = "master of the group again and again without getting the file"
+    F11 = "it opens the group again and again without getting the file"
     F12 = "nobody else wants the file: unicast would cost the same"
     F13 = "the group rests, because too many of its listeners failed"
     F14 = "the group rests, because its listeners never hear it and no IGMP query is seen"

@@ -163,6 +163,8 @@ class FallbackWatch:
                     more += reader(effect, now)
             elif isinstance(effect, Drop) and effect.reason is DropReason.UNHEARD:
                 more += self._unheard(effect.source.address, now)
+            elif isinstance(effect, Drop) and effect.reason is DropReason.IN_VAIN:
+                more += self._blame(effect.source.address, Trigger.F11, now)
         return effects + more
 
     def next_deadline(self) -> float | None:

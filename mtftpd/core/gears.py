@@ -10,12 +10,14 @@ Rules
 4. Behind a pass another, paced one begins by itself for those who came too late for it and wait, and when the loss of
    the network lets expect so many with holes that it is quicker not to wait until they ask; at most `MAX_UNASKED` in a
    row without an open.
+5. Where passes are in vain for so many that serving them one by one takes longer than to wait until they give up, the
+   group is closed for that time: every open is met with silence, and all go to port 69 at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import log1p
+from math import inf, log1p
 
 from mtftpd.core.audience import Audience, chance_of_holes
 from mtftpd.core.pacing import Pacer, interval_after
@@ -27,6 +29,8 @@ LEAST_EXPECTED = 0.3
 """Listeners with holes that are expected at least where a pass begins unasked, however short it is."""
 ASKING = 1.5
 """Times T: how long it takes on the average until somebody with holes opens by itself (PXE 2.1 figure 2-5)."""
+SLOW_ROM = 5.0
+"""Seconds that a slow ROM takes beside its timers until it asks port 69."""
 SURPRISING = 0.05
 """An open of somebody who is that unlikely to have holes is no chance."""
 SURPRISES = 2
@@ -36,7 +40,16 @@ SURPRISES = 2
 class Gears:
     """The choice for one group, and what it is made of; without ``rates`` there is only the first gear."""
 
-    __slots__ = ("_blamed", "_last_was_paced", "_rates", "_surprises", "_unasked", "audience")
+    __slots__ = (
+        "_blamed",
+        "_closed_until",
+        "_last_was_paced",
+        "_pass_seconds",
+        "_rates",
+        "_surprises",
+        "_unasked",
+        "audience",
+    )
 
     def __init__(self, rates: PassRates | None) -> None:
         self.audience = Audience()
@@ -45,6 +58,8 @@ class Gears:
         self._surprises = 0
         self._blamed = False
         self._last_was_paced = False
+        self._pass_seconds = 0.0
+        self._closed_until = -inf
 
     def opened(self, address: str, blocks: int, now: float, *, early: bool) -> None:
         """Take note of an open for an image of ``blocks``, before it is answered.
@@ -74,7 +89,7 @@ class Gears:
         """Return whether another pass follows one that has ended; ``seconds`` is how long clients listen."""
         rates, audience = self._rates, self.audience
         rate = rates.slowest(audience.profiles()) if rates is not None else None
-        if rates is None or rate is None or self._unasked >= MAX_UNASKED:
+        if rates is None or rate is None or self._unasked >= MAX_UNASKED or self.is_closed(now):
             return False
         if audience.waits(now, seconds):
             return True
@@ -110,8 +125,22 @@ class Gears:
         """Take note that a client is master of the pass that begins."""
         self.audience.pass_began()
 
-    def pass_ended(self, began: float, *, paced: bool) -> None:
+    def is_closed(self, now: float) -> bool:
+        """Return whether every open is left to port 69."""
+        return now < self._closed_until
+
+    def closes(self, seconds: float, now: float) -> bool:
+        """Return whether the group is closed from now on; ``seconds`` is T, of one listening and three opens."""
+        silence = 4 * seconds + SLOW_ROM
+        if not self.audience.is_hopeless(self._pass_seconds, silence):
+            return False
+        self._closed_until = now + silence
+        self.audience = Audience()
+        return True
+
+    def pass_ended(self, began: float, now: float, *, paced: bool) -> None:
         """Take note that a pass was complete; from now on opens say how good that one was."""
+        self._pass_seconds = now - began
         self.audience.pass_ended(began)
         self._last_was_paced = paced
 

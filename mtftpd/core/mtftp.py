@@ -49,10 +49,10 @@ class Session(Record):
 
     def open(self, source: Endpoint, now: float) -> Effects:
         """Take an MTFTP open for this group's image."""
-        if self._unheard.is_left_alone(source.address, now):
+        left = self._left_to_port_69(source, now)
+        if left is not None:
             self._totals.ignored += 1
-            return (Drop(DropReason.UNHEARD, source, "left to port 69"),)
-        self._take_note_of_open(source, now)
+            return (Drop(left, source, "left to port 69"),)
         state = self.state
         match state:
             case Idle():
@@ -84,6 +84,16 @@ class Session(Record):
                 if len(self._waiting) < MAX_WAITING:
                     self._waiting.add(source.address)
                 return (Drop(DropReason.QUIET, source),)
+
+    def _left_to_port_69(self, source: Endpoint, now: float) -> DropReason | None:
+        """Return why an open gets no answer although no pass is running, so that its client turns to unicast."""
+        if self._unheard.is_left_alone(source.address, now):
+            return DropReason.UNHEARD
+        if not self._gears.is_closed(now):
+            self._take_note_of_open(source, now)
+            if not self.is_running and self._gears.closes(self.binding.seconds, now):
+                self._waiting = set()
+        return DropReason.IN_VAIN if self._gears.is_closed(now) else None
 
     def acked(self, number: int, now: float) -> Effects:
         """Take an ACK of the master: the caller has compared its address and port with `master`."""
@@ -357,21 +367,21 @@ class Session(Record):
 
     def _finish(self, state: First | Lockstep | Paced, outcome: str, now: float) -> Effects:
         """End a complete pass; if the group has got another content meanwhile, its listeners must leave first."""
-        self._learn_from(state, outcome)
+        self._learn_from(state, outcome, now)
         report = self._account(state, ReportKind.PASS_ENDED, outcome, now)
         self._move(Event.FINISHED, Gap(), now + GAP)
         if state.run.binding.image.digest != self.binding.image.digest:
             self._move(Event.CHANGED, Quiet(), now + give_up_time(self.binding))
         return (report,)
 
-    def _learn_from(self, state: First | Lockstep | Paced, outcome: str) -> None:
+    def _learn_from(self, state: First | Lockstep | Paced, outcome: str, now: float) -> None:
         run, gears = state.run, self._gears
         if isinstance(state, Lockstep) and outcome == "acknowledged":
             self._unheard.heard(state.master.address)
             gears.answered(state.master.address, run.trip.smoothed, run.blocks, run.lost)
         if not isinstance(state, Paced):
             gears.audience.gone(state.master.address)
-        gears.pass_ended(run.started, paced=run.opener is None)
+        gears.pass_ended(run.started, now, paced=run.opener is None)
 
     def _leave_alone(self, state: First | Paced, now: float) -> Effects:
         report = self._account(state, ReportKind.PASS_ENDED, "deserted", now)

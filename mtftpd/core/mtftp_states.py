@@ -17,7 +17,8 @@ Rules
   8. After a complete pass the group rests for `GAP`, so that clients with holes can open; after an incomplete one
      until every listener has given up (`QUIET` beyond T), so that block 1 is not lower than what they heard.
   9. A client that was master twice and never acknowledged what went to the group is met with silence for a while, so
-     that it goes to port 69: multicast does not reach it, and figure 2-7 would let it open for ever.
+     that it goes to port 69: multicast does not reach it, and figure 2-7 would let it open for ever.  So is every
+     client while many have opened after three passes that they heard (`mtftpd.core.gears`, rule 5).
  10. Without ``--faithful`` there is a second gear, in which the server is its own master (`mtftpd.core.gears`): the
      same blocks in the same order to the group, DATA 1 by unicast to nobody.  Rules 1 and 3 hold: it is never taken
      while a pass has a real master.

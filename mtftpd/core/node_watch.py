@@ -42,7 +42,9 @@ RETRYING_SECS = 5
 _HAS_WAITED = frozenset({NodeState.OPEN, NodeState.MASTER, NodeState.PASSIVE, NodeState.MAYBE_DONE, NodeState.FALLBACK})
 _NOT_OURS = frozenset({DropReason.RELAY_NOT_SERVED, DropReason.OFF_LINK, DropReason.MODE, DropReason.NOT_PXE})
 """Whoever is not served at all leaves no record."""
-_OPENED_IN_VAIN = frozenset({DropReason.PASS_RUNNING, DropReason.QUIET, DropReason.UNHEARD, DropReason.PAUSED})
+_OPENED_IN_VAIN = frozenset(
+    {DropReason.PASS_RUNNING, DropReason.QUIET, DropReason.UNHEARD, DropReason.IN_VAIN, DropReason.PAUSED}
+)
 _LOOKING = frozenset({NodeState.DISCOVER, NodeState.IGNORED, NodeState.OFFERED})
 _ANSWERED = frozenset({NodeState.ACKED, NodeState.LISTEN, NodeState.PASSIVE, NodeState.PROBE})
 _NAMES = {Service.DHCP: "DHCP", Service.PXE: "PXE", Service.TFTP: "TFTP"}

@@ -285,3 +285,9 @@ def test_f14_is_for_groups_that_nobody_hears_and_nobody_asks_for(
 
 def test_who_is_not_known_is_not_blamed(world: World) -> None:
     assert world.watch.learn(UNHEARD, world.now) == UNHEARD
+
+
+def test_f11_is_for_who_opens_again_and_again_in_vain(world: World) -> None:
+    world.told(1, 2, 3, 4)
+    (said,) = world.learn((Drop(DropReason.IN_VAIN, Endpoint(address(1), 1799)),))
+    assert (said["trigger"], said["charged"]) == ("F11", "node")

@@ -140,11 +140,6 @@ class Segment:
         self._nft("add table bridge lab; add chain bridge lab out { type filter hook forward priority 0; }")
         self._nft(f"add rule bridge lab out oifname {port} ip daddr {address} counter drop")
 
-    def limit(self, rate: str) -> None:
-        """Give the server a link of ``rate``, in the words of tc(8): 100mbit."""
-        run("ip", "netns", "exec", self.server, "tc", "qdisc", "replace", "dev", "eth0", "root", "tbf",
-            "rate", rate, "burst", "16k", "latency", "50ms")  # fmt: skip
-
     def _nft(self, script: str) -> None:
         run("ip", "netns", "exec", self.switch, "nft", script)
 

@@ -29,9 +29,6 @@ class Deadlines(Generic[K]):
     def __len__(self) -> int:
         return len(self._when)
 
-    def __contains__(self, key: K) -> bool:
-        return key in self._when
-
     def set(self, key: K, when: float) -> None:
         """Give ``key`` the deadline ``when``, in place of the one that it may have."""
         self._when[key] = when

@@ -43,6 +43,7 @@ class Holds:
         self._is_sending = is_sending
         self._by_address: OrderedDict[str, Hold] = OrderedDict()
         self._by_hardware: dict[HardwareAddress, str] = {}
+        self._short: dict[str, Hold] = {}
         self._deadlines: Deadlines[str] = Deadlines()
 
     def __len__(self) -> int:
@@ -56,21 +57,22 @@ class Holds:
         self._by_address[address] = hold
         self._by_hardware[hold.hardware] = address
         if is_short:
-            self._deadlines.set(address, hold.since + HOLD_SECONDS)
+            self._begin(address, hold.since)
         if len(self._by_address) > MAX_HOLDS:
             self.confirm(next(iter(self._by_address)))
 
     def shorten(self, hardware: HardwareAddress, now: float) -> None:
         """Begin the time of what ``hardware`` was given, unless it has begun or a file was asked for."""
         address = self._by_hardware.get(hardware)
-        if address is not None and address not in self._deadlines:
-            self._deadlines.set(address, now + HOLD_SECONDS)
+        if address is not None and address not in self._short:
+            self._begin(address, now)
 
     def confirm(self, address: str) -> None:
         """Let the lease of ``address`` be like any other one: a file was asked for from there."""
         hold = self._by_address.pop(address, None)
         if hold is not None:
             del self._by_hardware[hold.hardware]
+            self._short.pop(address, None)
             self._deadlines.clear(address)
 
     def expire(self, now: float) -> list[Hold]:
@@ -92,7 +94,8 @@ class Holds:
 
         Who was silent from ``silent_since`` on has gone.
         """
-        holds = [hold for hold in self._by_address.values() if hold.address in network]
+        # Only those whose time runs are looked at: a flood of strangers costs nothing here.
+        holds = [hold for hold in self._short.values() if hold.address in network]
         found = next((hold for hold in holds if is_wrong(hold.hardware)), None)
         found = found or next((hold for hold in holds if self._may_go(hold, silent_since)), None)
         if found is not None:
@@ -103,6 +106,9 @@ class Holds:
         """Return when `expire` is due, or None."""
         return self._deadlines.next()
 
+    def _begin(self, address: str, now: float) -> None:
+        self._short[address] = self._by_address[address]
+        self._deadlines.set(address, now + HOLD_SECONDS)
+
     def _may_go(self, hold: Hold, silent_since: float) -> bool:
-        is_short = str(hold.address) in self._deadlines
-        return is_short and hold.since <= silent_since and not self._is_sending(hold.group)
+        return hold.since <= silent_since and not self._is_sending(hold.group)

@@ -147,8 +147,9 @@ def test_while_the_disk_is_slow_only_acks_wait(tmp_path: Path) -> None:
         with closing(sqlite3.connect(tmp_path / "state" / "mtftpd.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             client.request(1, first)
-            client.ask(1, MessageType.DISCOVER)
+            # Then the REQUEST has left the queue, where a newer message of its node would take its place.
             assert client.discover(3) != first
+            client.ask(1, MessageType.DISCOVER)
             assert server.fetch("nbp") == b"network boot program"
             assert server.ask(command="status")["state"]["waiting"] == 2
             assert not select.select([client.socket], [], [], 0)[0]

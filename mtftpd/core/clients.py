@@ -55,6 +55,8 @@ class Client:
     """Whether it is one of several interfaces of its machine, and not known to be the one that boots."""
     vendor_class: bytes = b"PXEClient"
     """What option 60 of a reply calls it."""
+    stage: str = ""
+    """The profile by its packets alone, where experience has shown another one."""
     restraint: Trigger | None = None
     """Why it is not told of a group although it may have multicast TFTP."""
     actions: frozenset[ServerAction] = frozenset()
@@ -101,7 +103,7 @@ class Client:
     @property
     def node(self) -> Node:
         """What is known by experience is kept under this."""
-        return Node(self.hardware, self.rom.profile.id)
+        return Node(self.hardware, self.stage or self.rom.profile.id)
 
 
 def is_ethernet(hardware: HardwareAddress) -> bool:

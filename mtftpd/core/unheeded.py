@@ -19,6 +19,7 @@ from mtftpd.core.deadlines import Deadlines
 from mtftpd.core.effects import Effects, Report, ReportKind, Send
 from mtftpd.core.fallback_watch import QUICK_SECONDS
 from mtftpd.core.learning import ACTIONS, Firmware, Learning, Sign
+from mtftpd.quirks.matching import by_experience
 from mtftpd.quirks.records import by_number
 from mtftpd.quirks.vocabulary import ServerAction
 
@@ -70,10 +71,14 @@ class Unheeded:
 
     def treated(self, client: Client) -> Client:
         """Return ``client`` with everything that is done for it alone."""
+        lesson = self._learning.of(client.firmware)
+        if lesson.profile:
+            rom = by_experience(client.rom, lesson.profile, "what it has shown in former boots")
+            client = replace(client, rom=rom, stage=client.rom.profile.id)
         name = client.rom.profile.id
         if name not in self._by_profile:
             self._by_profile[name] = actions_of(name)
-        actions = self._by_profile[name] | self._learning.of(client.firmware).actions | client.settings.demanded
+        actions = self._by_profile[name] | lesson.actions | client.settings.demanded
         tried = self._tried(client)
         if tried is not None:
             actions |= {ACTIONS[tried]}

@@ -49,17 +49,25 @@ _NOBODY: Final[Names] = {}
 
 def identify(evidence: Evidence, overrides: Names = _NOBODY, learnt: Names = _NOBODY) -> Identification:
     """Return who sent ``evidence``; ids in ``overrides`` and ``learnt`` that are no profile count as absent."""
-    for step, names in ((Step.OVERRIDE, overrides), (Step.LEARNT, learnt)):
-        named = PROFILES.get(names.get(evidence.hardware, ""))
-        if named is not None:
-            return Identification(named, step, str(evidence.hardware))
+    named = PROFILES.get(overrides.get(evidence.hardware, ""))
+    if named is not None:
+        return Identification(named, Step.OVERRIDE, str(evidence.hardware))
     vendor = HardwareAddress(evidence.hardware.htype, evidence.hardware.octets[:OUI_OCTETS])
-    return _strongest(replace(evidence, hardware=vendor))
+    found = _strongest(replace(evidence, hardware=vendor))
+    return by_experience(found, learnt.get(evidence.hardware, ""), str(evidence.hardware))
 
 
 @lru_cache(MAX_REMEMBERED)
 def _strongest(evidence: Evidence) -> Identification:
     return next(_by_packet(evidence))
+
+
+def by_experience(found: Identification, learnt: str, why: str) -> Identification:
+    """Return ``found``, or the profile with the id ``learnt`` that experience has shown, unless the operator knows."""
+    profile = PROFILES.get(learnt)
+    if profile is None or found.step is Step.OVERRIDE:
+        return found
+    return Identification(profile, Step.LEARNT, why)
 
 
 def _by_packet(evidence: Evidence) -> Iterator[Identification]:

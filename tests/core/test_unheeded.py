@@ -12,6 +12,7 @@ from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, S
 from mtftpd.core.learning import Learning, Sign
 from mtftpd.core.node_settings import NodeSettings
 from mtftpd.core.unheeded import DELAY_SECONDS, REPEAT_SECONDS, Unheeded, actions_of
+from mtftpd.quirks.matching import Step
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.rom.dhcp_request import request
 from mtftpd.rom.profiles import SPEC, Identity
@@ -121,3 +122,17 @@ def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = (replace(client(number), actions=frozenset({ServerAction.DELAY_REPLY})) for number in (1, 2))
     assert watch.offered(one, reply(1), 40.0) == (OFFER,)
     assert watch.offered(two, reply(1), 40.0) == reply(1)
+
+
+def test_what_a_client_has_shown_says_what_it_is_unless_the_operator_knows() -> None:
+    learning = Learning()
+    watch = Unheeded(learning)
+    before = watch.treated(client())
+    learning.showed(client().firmware, Sign.NO_OACK, 1.0)
+    after = watch.treated(client())
+    assert (before.rom.profile.id, after.rom.profile.id) == ("intel-bios", "landesk-0.99")
+    assert after.rom.step is Step.LEARNT
+    assert after.node == before.node, "what is held against it goes on"
+    assert after.actions == {ServerAction.REFUSE_OPTIONS}
+    named = watch.treated(client(rom="rlx-3nic"))
+    assert (named.rom.profile.id, named.rom.step) == ("rlx-3nic", Step.OVERRIDE)

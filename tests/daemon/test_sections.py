@@ -302,14 +302,14 @@ def test_what_has_no_effect_is_said(tmp_path: Path, root: Path, mode: str, texts
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
-    max_leaves=8,
+    max_leaves=4,
+)
+TABLES = st.dictionaries(
+    st.sampled_from(sorted({key for keys in module.KEYS.values() for key in keys})), VALUES, max_size=5
 )
 
 
-@given(
-    kind=st.sampled_from(sorted(module.KEYS)),
-    raw=st.lists(st.dictionaries(st.sampled_from(sorted({k for keys in module.KEYS.values() for k in keys})), VALUES)),
-)
+@given(kind=st.sampled_from(sorted(module.KEYS)), raw=st.lists(TABLES, max_size=3))
 def test_whatever_a_section_holds_is_values_or_problems(kind: str, raw: list[dict[str, Any]]) -> None:
     sections = module.Sections()
     wrong = list(sections.read(kind, raw))

@@ -10,16 +10,18 @@ from typing import Final
 from mtftpd.conformance.dhcp_client import VENDOR_CLASS, DhcpClient
 from mtftpd.conformance.findings import Feature, Findings, Image, Session
 from mtftpd.conformance.lab import Lab
-from mtftpd.conformance.pxe_client import ask_pxe, item
+from mtftpd.conformance.pxe_client import VENDOR_SPECIFIC, PxeQuestion, item, pxe_question
 from mtftpd.conformance.verdicts import Failed, Inconclusive
 from mtftpd.errors import Malformed, StartupError
 from mtftpd.wire import pxe
 from mtftpd.wire.bootp import DhcpMessage
+from mtftpd.wire.options import LEASE_TIME
 
 MAX_IMAGE: Final = 4 * 1024 * 1024
 """Octets of an image that are fetched: 8,192 blocks, a few seconds.  A larger one makes each case slow as well."""
 
-_VENDOR_SPECIFIC: Final = 43
+_MOMENT: Final = 0.1
+"""Seconds for what should have come already."""
 _FAST: Final = (("blksize", "1428"),)
 
 
@@ -58,8 +60,8 @@ async def _dhcp(lab: Lab, found: Findings) -> Findings:
             offer = (await client.offer()).value
         except Inconclusive:
             return replace(found, features=frozenset(features))
-    features |= {Feature.DHCP, Feature.LEASES if int(offer.yiaddr) else Feature.PROXY}
-    if offer.options.get(VENDOR_CLASS, b"").startswith(b"PXEClient"):
+        features |= {Feature.DHCP, Feature.LEASES if await _gives_addresses(client, offer) else Feature.PROXY}
+    if VENDOR_SPECIFIC in offer.options or offer.options.get(VENDOR_CLASS, b"").startswith(b"PXEClient"):
         features.add(Feature.PXE)
     if offer.file:
         features.add(Feature.BOOT_FILE)
@@ -71,29 +73,43 @@ async def _dhcp(lab: Lab, found: Findings) -> Findings:
     return replace(found, features=frozenset(features), offer=offer, boot_types=types)
 
 
+async def _gives_addresses(client: DhcpClient, offer: DhcpMessage) -> bool:
+    """Return whether the target means to be a full server: it says for how long, or acknowledges what it offered."""
+    if not int(offer.yiaddr):
+        return False
+    try:
+        await client.accept(offer)
+    except Inconclusive:
+        return LEASE_TIME in offer.options
+    return True
+
+
 async def _port_4011(lab: Lab, found: Findings) -> Findings:
-    async with lab.dhcp() as client:
-        await _get_address(client, found)
-        # Every PXE server may be asked for type 0, the bootstrap (PXE 2.1 table 2-1).
-        types = found.boot_types or (0,)
-        features = set(found.features)
-        for feature, more in ((Feature.PORT_4011, None), (Feature.BOOT_SERVER, item(types[0]))):
-            try:
-                await ask_pxe(lab, client, more)
-                features.add(feature)
-            except Failed:
-                continue
+    # Every PXE server may be asked for type 0, the bootstrap (PXE 2.1 table 2-1).
+    types = found.boot_types or (0,)
+    features = set(found.features)
+    try:
+        async with pxe_question(lab) as question:
+            for feature, more in ((Feature.PORT_4011, None), (Feature.BOOT_SERVER, item(types[0]))):
+                if await _is_answered(question, more):
+                    features.add(feature)
+    except Inconclusive:  # Without its lease the client has nowhere to ask from.
+        return found
     return replace(found, features=frozenset(features), boot_types=types)
 
 
-async def _get_address(client: DhcpClient, found: Findings) -> None:
-    if Feature.LEASES in found.features:
-        await client.lease()
+async def _is_answered(question: PxeQuestion, more: dict[int, bytes] | None) -> bool:
+    """Return whether an answer comes, be it to the port of DHCP clients instead of that of the question."""
+    try:
+        await question.ask(more)
+    except Failed:
+        return await question.client.hear(_MOMENT) is not None
+    return True
 
 
 def _pxe_options(offer: DhcpMessage) -> pxe.PxeOptions:
     try:
-        return pxe.parse_untrusted(offer.options.get(_VENDOR_SPECIFIC, b""))
+        return pxe.parse_untrusted(offer.options.get(VENDOR_SPECIFIC, b""))
     except Malformed:
         return pxe.PxeOptions()
 

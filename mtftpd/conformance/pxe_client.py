@@ -11,6 +11,7 @@ from mtftpd.conformance.dhcp_client import BIOS, PXE_PORT, DhcpClient, Rom
 from mtftpd.conformance.findings import Feature
 from mtftpd.conformance.lab import Lab
 from mtftpd.conformance.mailbox import Mailbox, Reply
+from mtftpd.conformance.verdicts import given
 from mtftpd.wire import pxe
 from mtftpd.wire.bootp import DhcpMessage, MessageType
 from mtftpd.wire.datagram import Endpoint
@@ -50,6 +51,13 @@ class PxeQuestion:
         with self.client.hearing(self.mailbox):
             return await self.client.ask(self.message(more, kind), MessageType.ACK, to=to or self.server)
 
+    async def answer(
+        self, more: dict[int, bytes] | None = None, *, kind: MessageType = MessageType.REQUEST
+    ) -> Reply[DhcpMessage]:
+        """Ask, and return the ACK; without one the case is inconclusive."""
+        with given("answer"):
+            return await self.ask(more, kind=kind)
+
     async def silence(self, seconds: float, why: str, more: dict[int, bytes]) -> None:
         """Ask, and fail when an answer comes within ``seconds``."""
         with self.client.hearing(self.mailbox):
@@ -80,12 +88,3 @@ async def pxe_question(lab: Lab, rom: Rom = BIOS) -> AsyncIterator[PxeQuestion]:
             yield question
         finally:
             question.close()
-
-
-async def ask_pxe(lab: Lab, client: DhcpClient, more: dict[int, bytes] | None = None) -> Reply[DhcpMessage]:
-    """Ask port 4011 of the target once and return its ACK; raises `Failed`."""
-    question = PxeQuestion(lab, client)
-    try:
-        return await question.ask(more)
-    finally:
-        question.close()

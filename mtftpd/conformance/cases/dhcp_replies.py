@@ -50,9 +50,11 @@ async def pxe_options_are_for_pxe_clients(lab: Lab) -> None:
                 )  # fmt: skip
 
 
-@dhcp.case("DHCP-02", needs=[Feature.PXE])
+@dhcp.case("DHCP-02")
 async def class_is_pxeclient_and_no_more(lab: Lab) -> None:
     """Option 60 of a reply to a boot ROM is the nine octets PXEClient."""
+    if lab.found.features.isdisjoint({Feature.PXE, Feature.BOOT_FILE}):
+        raise NotApplicable(Feature.PXE.value)
     async with lab.dhcp() as client:
         for reply in await answers(lab, client):
             check(reply.packet, "option 60 (vendor class)", reply.value.options.get(VENDOR_CLASS), PXE_CLASS)

@@ -13,7 +13,7 @@ from mtftpd.conformance.lab import Lab
 from mtftpd.conformance.mailbox import Reply
 from mtftpd.conformance.pxe_client import PxeQuestion, item, pxe_question
 from mtftpd.conformance.registry import pxe
-from mtftpd.conformance.verdicts import ABSENT, NotApplicable, at_least, check, given, one_of, other_than
+from mtftpd.conformance.verdicts import ABSENT, NotApplicable, at_least, check, one_of, other_than
 from mtftpd.wire.bootp import DhcpMessage, MessageType
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.options import LEASE_TIME, SERVER_IDENTIFIER
@@ -78,7 +78,7 @@ async def request_and_inform_are_answered(lab: Lab) -> None:
 async def a_boot_server_says_all_that_is_needed(lab: Lab) -> None:
     """The ACK has options 54, 60 = PXEClient and 97 as it came, tag 71, and a boot file."""
     async with pxe_question(lab) as question:
-        ack = await question.ask(item(type_of(lab)))
+        ack = await question.answer(item(type_of(lab)))
         check(ack.packet, "option 54", str(ack.value.options.address(SERVER_IDENTIFIER)), str(lab.target))
         check(ack.packet, "option 60 (vendor class)", ack.value.options.get(VENDOR_CLASS), PXE_CLASS)
         check(ack.packet, "option 97", ack.value.options.get(MACHINE), question.client.options[MACHINE])
@@ -112,7 +112,7 @@ async def a_boot_server_is_one_of_those_listed(lab: Lab) -> None:
     async with lab.dhcp() as client:
         listed = {each.type: each.addresses for each in tags(await client.offer()).boot_servers}
     async with pxe_question(lab) as question:
-        ack = await question.ask(item(type_of(lab)))
+        ack = await question.answer(item(type_of(lab)))
         named = ack.value.options.address(SERVER_IDENTIFIER)
         check(ack.packet, "option 54", str(named), ack.packet.source.address)
         addresses: Sequence[IPv4Address] = listed.get(type_of(lab), ())
@@ -144,7 +144,7 @@ async def other_types_and_credentials_are_not_answered(lab: Lab) -> None:
 async def a_boot_server_tells_of_the_group(lab: Lab) -> None:
     """The ACK has tags 1 to 5 when its file is one of which groups are told."""
     async with pxe_question(lab) as question:
-        ack = await question.ask(item(type_of(lab)))
+        ack = await question.answer(item(type_of(lab)))
         if ack.value.file.decode("latin-1") not in {session.name for session in lab.found.sessions}:
             raise NotApplicable("the file of the boot server has no group that is known")
         check(ack.packet, "tags 1 to 5", tags(ack).mtftp is not None, True)
@@ -164,7 +164,7 @@ async def a_short_boot_item_is_understood(lab: Lab) -> None:
 async def a_question_without_a_type_gets_the_boot_file(lab: Lab) -> None:
     """The ACK of port 4011 has a boot file, or a menu."""
     async with pxe_question(lab) as question:
-        ack = await question.ask()
+        ack = await question.answer()
         check(ack.packet, "a boot file or a menu", bool(ack.value.file) or bool(tags(ack).menu), True)
 
 
@@ -184,7 +184,7 @@ async def port_4011_is_for_boot_roms(lab: Lab) -> None:
 async def port_4011_gives_no_lease(lab: Lab) -> None:
     """Its ACK has neither yiaddr nor a lease time."""
     async with pxe_question(lab) as question:
-        ack = await question.ask()
+        ack = await question.answer()
         check(ack.packet, "yiaddr", str(ack.value.yiaddr), "0.0.0.0")
         for code in (LEASE_TIME, RENEWAL, REBINDING):
             check(ack.packet, f"option {code}", ack.value.options.get(code), ABSENT)
@@ -194,8 +194,7 @@ async def port_4011_gives_no_lease(lab: Lab) -> None:
 async def a_repeated_question_gets_the_same_answer(lab: Lab) -> None:
     """The same message twice gets the same octets twice."""
     async with pxe_question(lab) as question:
-        with given("answer"):
-            first = await question.ask()
+        first = await question.answer()
         again = await question.ask()
         check(again.packet, "the second ACK is the first", again.packet.data == first.packet.data, True)
 
@@ -204,7 +203,7 @@ async def a_repeated_question_gets_the_same_answer(lab: Lab) -> None:
 async def port_4011_repeats_who_asked(lab: Lab) -> None:
     """Xid and chaddr of the ACK are those of the question."""
     async with pxe_question(lab) as question:
-        ack = await question.ask()
+        ack = await question.answer()
         check(ack.packet, "xid", f"{ack.value.xid:08x}", f"{question.client.xid:08x}")
         check(ack.packet, "chaddr", ack.value.chaddr[:6], question.client.machine.hardware)
 

@@ -229,10 +229,9 @@ class Pump:
     def _dispatch(self, events: list[tuple[int, int]], limit: int) -> None:
         """Serve the sockets of ``events``: DHCP first, up to ``limit`` datagrams of each other one."""
         urgent = self._urgent
-        if any(descriptor in urgent for descriptor, _ in events):
-            for descriptor, _ in events:
-                if descriptor in urgent:
-                    self._hear(self._channels.by_descriptor[descriptor])
+        if urgent and (calling := [descriptor for descriptor, _ in events if descriptor in urgent]):
+            for descriptor in calling:
+                self._hear(self._channels.by_descriptor[descriptor])
             events = [event for event in events if event[0] not in urgent]
         if self._calls:
             self._answer_calls()

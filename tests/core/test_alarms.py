@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from mtftpd.core import alarms as module
 from mtftpd.core.alarms import MAX_ALARMS, QUIET, AlarmKind, Alarms
 from mtftpd.core.audiences import QUERY_SECONDS
 from mtftpd.core.effects import Effects, Report, ReportKind, Service
@@ -180,3 +181,13 @@ def test_what_stands_is_kept_when_others_are_forgotten() -> None:
     alarms.over(AlarmKind.SILENT, "0")
     alarms.stand(AlarmKind.SERVER_ADDRESS, {str(n): "" for n in range(MAX_ALARMS + 2)}, 0.0)
     assert len(alarms.statistics()) == MAX_ALARMS
+
+
+def test_identifiers_that_are_compared_are_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SEEN", 2)
+    same_xid(lab)
+    for number in range(1, 4):
+        lab.dhcp(MessageType.DISCOVER, mac=bytes((2, 0, 0, 0, 9, number)), xid=100 + number)
+    lab.dhcp(MessageType.DISCOVER, mac=bytes((2, 0, 0, 0, 9, 9)), xid=5)
+    (alarm,) = [each for each in lab.service.nodes.statistics().alarms if each.kind is AlarmKind.SAME_XID]
+    assert alarm.count == 1, "who had 5 first is forgotten"

@@ -91,3 +91,11 @@ class MemoryNetwork:
                 )  # fmt: skip
                 if is_member and port.number == destination.port:
                     port.deliver(heard)
+
+    def refuse(self, heard: Heard) -> None:
+        """Answer a datagram with ICMP: there is nobody at its port."""
+        problem = Heard(trio.current_time(), heard.destination, heard.source, b"", problem="ICMP port unreachable")
+        for host in (*self.hosts, *self.machines):
+            for port in list(host.ports):
+                if port.local == heard.source:
+                    port.deliver(problem)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mtftpd.conformance.lab import Lab
 from mtftpd.conformance.registry import tftp as suite
 from mtftpd.conformance.tftp_client import BLOCK_SIZE
 from mtftpd.conformance.verdicts import at_most, check, fail, given, other_than
 from mtftpd.wire import tftp
+
+WATCHED: Final = 0.4
+"""Seconds in which an ACK that does not count is seen to bring nothing."""
 
 
 @suite.case("TFTP-01")
@@ -64,7 +69,7 @@ async def a_repeated_ack_draws_no_block(lab: Lab) -> None:
 
 @suite.case("TFTP-10")
 async def a_stranger_does_not_disturb_a_transfer(lab: Lab) -> None:
-    """An ACK from another port is answered with ERROR 5 at most, and the transfer goes on."""
+    """An ACK from another port is answered with ERROR 5 at most, brings no block, and the transfer goes on."""
     async with lab.tftp() as client, lab.tftp() as stranger:
         client.request()
         with given("transfer"):
@@ -73,6 +78,9 @@ async def a_stranger_does_not_disturb_a_transfer(lab: Lab) -> None:
         answer = await stranger.mailbox.next(lab.target.quiet)
         if answer is not None and _code(answer.data) != tftp.ErrorCode.UNKNOWN_TID:
             raise fail("answer to a stranger", "ERROR 5, or nothing", answer.summary, answer)
+        moved = await client.mailbox.until(lambda packet: packet if packet.data[2:4] == b"\0\2" else None, WATCHED)
+        if moved is not None:
+            raise fail("blocks after an ACK of a stranger", "DATA 1 again, or nothing", moved.summary, moved)
         stranger.mailbox.send(tftp.build(tftp.Error(0, "forged")), client.server)
         client.ack(1)
         await client.expect(tftp.Data, 2)

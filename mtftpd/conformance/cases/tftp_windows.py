@@ -11,7 +11,7 @@ from mtftpd.conformance.packets import Packet
 from mtftpd.conformance.registry import tftp as suite
 from mtftpd.conformance.tftp_client import BLOCK_SIZE, TftpClient
 from mtftpd.conformance.tftp_grants import DATA, ask, granted
-from mtftpd.conformance.verdicts import ABSENT, Inconclusive, NotApplicable, between, check, fail
+from mtftpd.conformance.verdicts import ABSENT, NotApplicable, between, check, fail, given
 from mtftpd.wire import tftp
 
 WINDOW: Final = 4
@@ -46,7 +46,8 @@ async def an_ack_within_a_window_moves_it(lab: Lab) -> None:
         window = await _begin(client)
         if window < 3:
             raise NotApplicable(f"the target grants a window of {window} blocks, which has no middle")
-        await _until_block(client, window)
+        with given("window"):
+            await _until_block(client, window)
         client.ack(2)
         numbers = await _until_block(client, window + 2)
         if 3 not in numbers:
@@ -91,10 +92,11 @@ async def a_window_that_is_not_acknowledged_comes_again(lab: Lab) -> None:
     """Without an ACK block 1 comes again after block 4, and then the others."""
     async with lab.tftp(name=lab.image_of(least=ENOUGH).name) as client:
         window = await _begin(client)
-        await _until_block(client, window)
-        # RFC 7440 section 4; before the first ACK a server may wait for the client to ask (R14).
-        client.ack(window)
-        await _until_block(client, 2 * window)
+        with given("two windows"):
+            await _until_block(client, window)
+            # RFC 7440 section 4; before the first ACK a server may wait for the client to ask (R14).
+            client.ack(window)
+            await _until_block(client, 2 * window)
         numbers = await _until_block(client, window + 1)
         check(client.ack(2 * window), "blocks that come again", numbers[-1], window + 1)
 
@@ -116,10 +118,11 @@ async def copies_of_an_ack_do_not_repeat_a_window(lab: Lab) -> None:
     """ACK 4 three times more, while blocks 9 to 12 wait for theirs, brings none of 5 to 8."""
     async with lab.tftp(name=lab.image_of(least=ENOUGH).name) as client:
         window = await _begin(client)
-        for number in (1, 2, 3):
-            await _until_block(client, number * window)
-            if number < 3:
-                client.ack(number * window)
+        with given("three windows"):
+            for number in (1, 2, 3):
+                await _until_block(client, number * window)
+                if number < 3:
+                    client.ack(number * window)
         for _ in range(3):
             client.ack(window)
         for number, packet in await _blocks(client, lab.target.quiet):
@@ -156,12 +159,12 @@ async def _blocks(client: TftpClient, seconds: float) -> list[tuple[int, Packet]
 
 
 async def _until_block(client: TftpClient, last: int) -> list[int]:
-    """Return the numbers of the blocks that come, up to the first ``last``."""
+    """Return the numbers of the blocks that come, up to the first ``last``; raises `Failed` when it does not come."""
     numbers: list[int] = []
     while last not in numbers:
         packet = await client.mailbox.next(2 * client.patience)
         if packet is None:
-            raise Inconclusive(f"block {last} does not come")
+            raise fail("blocks", f"block {last}", f"nothing within {2 * client.patience:g} s")
         if packet.data[:2] == DATA:
             numbers.append(int.from_bytes(packet.data[2:4], "big"))
     return numbers

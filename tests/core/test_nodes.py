@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mtftpd.core import nodes as records
 from mtftpd.core.alarms import MAX_ALARMS, AlarmKind, Alarms
-from mtftpd.core.effects import Drop, DropReason, Effects, OpenTransfer, Report, ReportKind, Service
+from mtftpd.core.effects import Drop, DropReason, Effects, Lookup, OpenTransfer, Report, ReportKind, Service
 from mtftpd.core.leases import OFFER_HOLD_SECONDS
 from mtftpd.core.node_states import (
     FAILED,
@@ -729,3 +729,21 @@ def test_who_failed_a_while_ago_has_tried_and_a_stranger_has_not() -> None:
     lab.sleep(10)
     lab.now += 700
     assert not lab.service.nodes.has_tried("10.0.0.100", lab.now)
+
+
+def test_files_that_must_be_looked_for_are_asked_of_the_shell_one_at_a_time() -> None:
+    lab = Lab(_limited(1e6))
+    socket = _fill(lab)
+    for number in (1, 2):
+        lab.ask(f"other{number}", address=f"10.0.0.15{number}")
+    assert len(lab.service.statistics().admission.queue) == 2
+    lab.packet(socket, tftp.build(tftp.Error(0, "enough")), "10.0.0.200", 3000)
+    found = []
+    for _ in range(2):
+        lookups = [effect for effect in lab.service.tick(lab.now) if isinstance(effect, Lookup)]
+        (lookup,) = lookups
+        found.append(lookup.name)
+        answer = lab.service.looked_up(lookup.request, None, lab.now)
+        assert any(isinstance(effect, Report) and effect.kind is ReportKind.TFTP_REFUSED for effect in answer)
+    assert found == ["other1", "other2"]
+    assert lab.service.statistics().admission.queue == ()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from mtftpd.core.clients import Client, ClientKind
 from mtftpd.core.fallback import Trigger
@@ -128,7 +128,7 @@ class _Menu:
     by_type: dict[int, BootFile | None]
 
 
-_PlanKey = tuple[BootFile, ClientKind, bool, bool, bool, bool, frozenset[ServerAction]]
+_PlanKey = tuple[BootFile, ClientKind, bool, bool, bool, bool, bool, frozenset[ServerAction]]
 
 
 class Planner:
@@ -138,6 +138,8 @@ class Planner:
         self._server = settings.link.address
         self._catalogue = catalogue
         self._groups = groups
+        shares_port = settings.ports.mtftp_server == settings.ports.mtftp_ipxe
+        self._offers_carousel = not settings.faithful and not shares_port
         self._only_image = catalogue.images[0].name if len(catalogue.images) == 1 else ""
         self._menus: dict[Boot, _Menu] = {}
         self._plans: dict[_PlanKey, BootPlan | None] = {}
@@ -191,7 +193,16 @@ class Planner:
             return None
         without = client.settings.without
         omits = ServerAction.OMIT_43 in client.actions
-        key = (boot_file, client.kind, client.is_ipxe, client.may_be_intel, client.may_do_mtftp, omits, without)
+        key = (
+            boot_file,
+            client.kind,
+            client.is_ipxe,
+            client.may_be_intel,
+            client.may_do_mtftp,
+            client.is_relayed,
+            omits,
+            without,
+        )
         if key not in self._plans:
             self._plans[key] = self._make(client, boot_file)
         return self._plans[key]
@@ -204,9 +215,10 @@ class Planner:
         everybody = client.kind is ClientKind.PXE and not client.settings.does(ServerAction.OMIT_43_1_5)
         binding = self._binding(boot_file.name) if client.may_do_mtftp or everybody else None
         group = str(binding.group) if binding is not None else ""
-        if client.is_ipxe and boot_file.scheme == "mtftp" and self._groups.ipxe is not None:
+        uri = boot_file.uri or ("" if client.is_relayed else self._carousel_uri(boot_file.name))
+        if client.is_ipxe and uri.startswith("mtftp:") and self._groups.ipxe is not None:
             group = str(self._groups.ipxe.group)
-        file = boot_file.uri if client.is_ipxe and boot_file.uri else boot_file.name
+        file = uri if client.is_ipxe and uri else boot_file.name
         image = self._image(boot_file.name)
         is_large = client.may_do_mtftp and image is not None and image.size > MAX_MTFTP_SIZE
         if ServerAction.OMIT_43 in client.actions and client.kind is ClientKind.PXE:
@@ -215,6 +227,14 @@ class Planner:
         speaks = client.kind is ClientKind.PXE and direct != PxeOptions()
         option_43 = pxe.build(direct) if speaks else b""
         return BootPlan(file, boot_file.name, binding, group, option_43, Trigger.F3 if is_large else None)
+
+    def _carousel_uri(self, name: str) -> str:
+        """Return how iPXE is told of the group that is compiled into it, "" for a file that is not sent there."""
+        ipxe, image = self._groups.ipxe, self._image(name)
+        if not self._offers_carousel or ipxe is None or image is None or image.digest != ipxe.image.digest:
+            return ""
+        uri = f"mtftp://{self._server}:{ipxe.server_port}/{quote(name.lstrip('/'))}"
+        return uri if len(octets(uri)) <= MAX_FILE_OCTETS else ""
 
     def _binding(self, name: str) -> Binding | None:
         image = self._image(name)

@@ -57,9 +57,9 @@ class Pass:
         self.repeats += 1
         return self.to_group(block)
 
-    def to_client(self, client: Endpoint, block: int) -> SendRun:
-        """Return the unicast copy that makes ``client`` the master."""
-        return SendRun(self.binding.socket, client, self.binding.image, block, 1, MTFTP_BLOCK_SIZE)
+    def to_client(self, client: Endpoint, block: int, count: int = 1) -> SendRun:
+        """Return the unicast copy that makes ``client`` the master, or an iPXE answer."""
+        return SendRun(self.binding.socket, client, self.binding.image, block, count, MTFTP_BLOCK_SIZE)
 
     def first_blocks(self, master: Endpoint) -> tuple[SendRun, SendRun]:
         """Return both copies of DATA 1: unicast first, since atftp turns into a listener otherwise (quirk Q107)."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from mtftpd.core.budget import UNLIMITED, LinkBudget
+from mtftpd.core.carousel import Carousel
 from mtftpd.core.clients import ClientKind
 from mtftpd.core.deadlines import Deadlines
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send, Service
@@ -28,6 +29,9 @@ from mtftpd.wire.tftp import OCTET, Error, Opcode, OptionAck, Pairs, Request, bu
 
 MAX_SWAPPED = 1_024
 """Addresses whose swapped port was reported; then all may be reported again: 1,024 * ~100 bytes is 100 KiB."""
+
+Machine = Session | Carousel
+"""What a group has; the one that is compiled into iPXE has a carousel, unless only the faithful gear is wanted."""
 
 _TICKETS = frozenset({ReportKind.DHCP_ACKED, ReportKind.BOOTP_ANSWERED, ReportKind.PXE_ANSWERED})
 """Answers after which a ROM listens; an offer is not one of them, since it may take another."""
@@ -73,10 +77,10 @@ class MtftpService:
         self._budget = budget
         self._factor: Callable[[str, float], float] | None = None
         self._sessions = {binding.group: self._session(binding) for binding in groups.bindings}
-        self._retiring: list[Session] = []
+        self._retiring: list[Machine] = []
         self._masters: dict[int, dict[Endpoint, Session]] = {Service.MTFTP: {}, Service.MTFTP_IPXE: {}}
-        self._registered: dict[Session, tuple[int, Endpoint]] = {}
-        self._deadlines: Deadlines[Session] = Deadlines()
+        self._registered: dict[Machine, tuple[int, Endpoint]] = {}
+        self._deadlines: Deadlines[Machine] = Deadlines()
         self._changed: set[int] = set()
         self._counts = _Counts()
 
@@ -91,7 +95,7 @@ class MtftpService:
             return self._other_packet(datagram, now)
         session = masters.get(source)
         if session is None:
-            return (Drop(DropReason.NOT_THE_MASTER, source, f"ACK {number}"),)
+            return self._acked_by_listener(socket, source, number, now)
         effects = session.acked(number, now)
         if session.master is None:
             return effects + self._settle(session, now)
@@ -239,13 +243,22 @@ class MtftpService:
                 session.gone(address, now)
                 self._settle(session, now)
 
-    def _session(self, binding: Binding) -> Session:
+    def _acked_by_listener(self, socket: int, source: Endpoint, number: int, now: float) -> Effects:
+        """Take an acknowledgement that is not a master's: those who listen to a carousel are asked for theirs."""
+        for session in self._all() if socket == Service.MTFTP_IPXE else ():
+            if isinstance(session, Carousel) and session.knows(source):
+                return session.acked(source, number, now) + self._settle(session, now)
+        return (Drop(DropReason.NOT_THE_MASTER, source, f"ACK {number}"),)
+
+    def _session(self, binding: Binding) -> Machine:
+        if binding.socket == Service.MTFTP_IPXE and not self._settings.faithful:
+            return Carousel(binding, self._budget, self.rates)
         session = Session(binding, self._budget, rates=None if self._settings.faithful else self.rates)
         if self._factor is not None:
             session.factor = partial(self._factor, str(binding.group))
         return session
 
-    def _all(self) -> tuple[Session, ...]:
+    def _all(self) -> tuple[Machine, ...]:
         return (*self._sessions.values(), *self._retiring)
 
     def _swapped(self, source: Endpoint) -> Effects:
@@ -304,7 +317,7 @@ class MtftpService:
             return (Drop(DropReason.PAUSED, source, str(binding.group)),)
         return session.open(source, now) + self._settle(session, now)
 
-    def _session_for(self, socket: int, address: str, name: str) -> Session | None:
+    def _session_for(self, socket: int, address: str, name: str) -> Machine | None:
         """Return the session that an open is about: for a master whose group is being retired, still that one."""
         for session in self._retiring:
             binding = session.binding
@@ -327,13 +340,13 @@ class MtftpService:
         self._counts.probes += 1
         return (Send(binding.socket, source, build(OptionAck(tuple(granted.items())))),)
 
-    def _settle(self, session: Session, now: float) -> Effects:
+    def _settle(self, session: Machine, now: float) -> Effects:
         """Bring routes and timers up to date with a session that may have changed its master or its deadline."""
         effects: Effects = ()
         old = self._registered.pop(session, None)
         if old is not None:
             del self._masters[old[0]][old[1]]
-        if session.master is not None:
+        if isinstance(session, Session) and session.master is not None:
             socket, master = session.binding.socket, session.master
             other = self._masters[socket].get(master)
             if other is not None:

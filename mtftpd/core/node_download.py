@@ -38,6 +38,7 @@ class DownloadWatch:
             ReportKind.MASTER_LOST: self._master_lost,
             ReportKind.PASS_ENDED: self._pass_ended,
             ReportKind.PASS_ABORTED: self._pass_ended,
+            ReportKind.LISTENER_DONE: self._listener_done,
             ReportKind.TFTP_QUEUED: self._transfer_held,
             ReportKind.TFTP_STARTED: self._transfer_started,
             ReportKind.TFTP_DONE: self._transfer_done,
@@ -150,6 +151,10 @@ class DownloadWatch:
             else:
                 missed = "came late" if node.late else f"ended at block {block} of {blocks}"
                 self.move(node, Evidence.PASS_OVER, f"the pass of {group} is over: {missed}", packet, now)
+
+    def _listener_done(self, report: Report, packet: str, now: float) -> None:
+        node, blocks = self._visitor(report.address), dict(report.detail)["blocks"]
+        self.move(node, Evidence.ALL_ACKNOWLEDGED, f"acknowledged all {blocks} blocks when it was asked", packet, now)
 
     # Transfers
 

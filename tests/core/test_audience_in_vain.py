@@ -7,6 +7,7 @@ import pytest
 from mtftpd.core.audience import SHARE_IN_VAIN, VAIN_PASSES, Audience
 from mtftpd.core.effects import Drop, DropReason
 from mtftpd.core.gears import SLOW_ROM, Gears
+from mtftpd.core.mtftp import Session
 from mtftpd.sim.chance import Quality
 from mtftpd.sim.simulation import Simulation
 from tests.core.mtftp_lab import SETTINGS, A, B, Lab, T, image
@@ -57,6 +58,7 @@ def test_a_closed_group_forgets_who_was_there_and_opens_again() -> None:
 def test_every_open_of_a_closed_group_is_met_with_silence() -> None:
     lab = Lab(image(3), settings=SETTINGS)
     session = next(iter(lab.service._sessions.values()))
+    assert isinstance(session, Session)
     session._ended_at = 99.9
     session._gears.audience = audience(VAIN_PASSES, 3, 3)
     session._gears.pass_ended(0.0, 20.0, paced=False)

@@ -152,6 +152,49 @@ def test_a_uri_is_for_ipxe_alone() -> None:
     assert elsewhere.group == "", "what is not an image is on no group"
 
 
+GEARS = replace(DHCP, faithful=False)
+
+
+def of_ipxe(name: str, catalogue: Catalogue, settings: Settings = GEARS, *, relayed: bool = False) -> BootPlan:
+    found = planner(Boot(name), catalogue, settings).plan(replace(client(IPXE), is_relayed=relayed))
+    assert found is not None
+    return found
+
+
+def test_ipxe_is_told_of_its_group_without_any_uri_in_the_configuration() -> None:
+    told = of_ipxe("nbp", ONE_IMAGE)
+    assert (told.file, told.name, told.group) == ("mtftp://10.0.0.1:1759/nbp", "nbp", "239.255.1.1:3001")
+    found = planner(Boot("nbp"), ONE_IMAGE, GEARS).plan(client(BIOS_ROM))
+    assert found is not None
+    assert found.file == "nbp"
+
+
+def test_a_name_is_quoted_in_the_uri_and_left_alone_where_there_is_no_room() -> None:
+    for name, file in (("a b%", "mtftp://10.0.0.1:1759/a%20b%25"), ("x" * 120, "x" * 120)):
+        shown = Image(1, name, 1000, "digest")
+        assert of_ipxe(name, Catalogue((shown,), {name: shown})).file == file
+
+
+@pytest.mark.parametrize("why", ["faithful", "relayed", "another image", "no image", "one port for all"])
+def test_ipxe_is_told_a_plain_name_where_the_carousel_does_not_go(why: str) -> None:
+    settings = {
+        "faithful": DHCP,
+        "one port for all": replace(GEARS, ports=replace(GEARS.ports, mtftp_server=GEARS.ports.mtftp_ipxe)),
+    }.get(why, GEARS)
+    name = "other" if why == "no image" else "nbp"
+    catalogue = ONE_IMAGE
+    if why == "another image":
+        other = Image(9, "other", 2000, "another digest")
+        catalogue = Catalogue((NBP, other), {"nbp": NBP, "other": other})
+        boot = Boot("other", by_architecture=((0, "nbp"), (7, "nbp")))
+        found = planner(boot, catalogue, settings).plan(client(IPXE))
+        assert found is not None
+        assert found.file == "nbp"
+        return
+    told = of_ipxe(name, catalogue, settings, relayed=why == "relayed")
+    assert (told.file, told.group) == (name, "")
+
+
 def test_without_a_uri_ipxe_gets_the_same_default() -> None:
     assert plan(Boot(), IPXE).file == "nbp"
 

@@ -9,6 +9,7 @@ import pytest
 
 from mtftpd.core.effects import DropReason, Report, ReportKind, Sender
 from mtftpd.core.gears import MAX_UNASKED
+from mtftpd.core.mtftp import Session
 from mtftpd.core.mtftp_timing import GAP, GATHER, QUIET
 from mtftpd.core.pass_rates import PassRate
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
@@ -93,8 +94,10 @@ class TestWhichGear:
         lab = paced_lab(LOSSY)
         lab.tell(A, "rom")
         lab.tell(B, "rom")
+        session = lab.service._sessions[GROUP]
+        assert isinstance(session, Session)
         for _ in range(3):
-            lab.service._sessions[GROUP]._gears.audience.pass_ended(lab.now)
+            session._gears.audience.pass_ended(lab.now)
         assert sent(lab.open(A)) == [(A, 1, 1), (GROUP, 1, 1)]
 
 

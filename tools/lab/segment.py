@@ -140,6 +140,11 @@ class Segment:
         self._nft("add table bridge lab; add chain bridge lab out { type filter hook forward priority 0; }")
         self._nft(f"add rule bridge lab out oifname {port} ip daddr {address} counter drop")
 
+    def lose(self, per_thousand: int) -> None:
+        """Lose this share of all IPv4 packets that leave the switch, each port by itself."""
+        self._nft("add table bridge lab; add chain bridge lab out { type filter hook forward priority 0; }")
+        self._nft(f"add rule bridge lab out ip version 4 numgen random mod 1000 < {per_thousand} counter drop")
+
     def _nft(self, script: str) -> None:
         run("ip", "netns", "exec", self.switch, "nft", script)
 

@@ -19,8 +19,9 @@ _NOTES: Final = """\b
 Every case is a client, well or ill behaved, that judges one requirement or a few; see --list. A case passes, fails,
 is inconclusive (it could not be brought to the point) or not applicable (the target has no such service).
 What the target serves is found out first, by DHCP; tell what DHCP does not tell with --image and --mtftp. Requests
-for DHCP and PXE come from made-up hardware addresses (02:...), 8 at a time, which give back what they get; they need
-a packet socket (root, or CAP_NET_RAW), and a target on the same link but not on this machine.
+for DHCP and PXE come from made-up hardware addresses (02:...), which give back what they get: 40 free addresses are
+enough, of which three are declined and one is asked for by BOOTP. They need a packet socket (root, or CAP_NET_RAW),
+and a target on the same link but not on this machine.
 The exit status judges MUST and MUST NOT alone. An interrupted run (Ctrl-C, SIGTERM) writes its reports too.
 Exit status: 0 no MUST failed, 1 a MUST failed, 2 wrong usage, 69 the target answers nothing that was asked for, or
 the interface is not available, 77 capability missing, 78 a name that does not exist, 130 interrupted."""

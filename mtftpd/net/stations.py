@@ -160,6 +160,8 @@ class Station:
             self._wire.put(udp_frame(self.hardware, hardware, source, destination, data))
 
     def _hear_ip(self, frame: ethernet.Frame, packet: ipv4.Packet, stamp: float) -> None:
+        # What is sent in the last moment, such as a RELEASE, cannot wait for ARP: its station is about to leave.
+        self._neighbours.setdefault(str(packet.source), frame.source)
         if packet.is_fragment:
             return
         if packet.protocol == ipv4.Protocol.ICMP and frame.destination == self.hardware:

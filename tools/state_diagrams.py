@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, TypeVar
 
-from mtftpd.core import mtftp_states, node_states, tftp
+from mtftpd.core import carousel_states, mtftp_states, node_states, tftp
 from mtftpd.core.node_states import NodeState
 from mtftpd.rom import dhcp as rom_dhcp
 from mtftpd.rom import mtftp as rom_mtftp
@@ -54,8 +54,9 @@ class Machine(NamedTuple):
 def machines() -> tuple[Machine, ...]:
     """Return every machine of the server, then those of the simulated ROMs."""
     return (
-        _multicast_session(),
+        _of_classes("The session of a group", mtftp_states),
         _of_enums("One unicast transfer", tftp, (tftp.State.OFFERED, tftp.State.FIRST), tftp.TABLE),
+        _of_classes("The session of iPXE's group", carousel_states),
         _of_enums("DHCP of a ROM", rom_dhcp, (rom_dhcp.State.SELECT,), rom_dhcp.TRANSITIONS),
         _of_enums("Multicast TFTP of a ROM", rom_mtftp, (rom_mtftp.State.LISTEN,), rom_mtftp.TRANSITIONS),
         _of_enums(
@@ -69,14 +70,15 @@ def page() -> str:
     return _HEAD + "".join(_section(machine) for machine in machines()) + _life_of_a_node()
 
 
-def _multicast_session() -> Machine:
+def _of_classes(title: str, module: ModuleType) -> Machine:
+    """Return the machine of a module whose states are classes; it begins in ``Idle``."""
     arrows = tuple(
         Arrow(origin.__name__, event.value, target.__name__)
-        for origin, ways in mtftp_states.TABLE.items()
+        for origin, ways in module.TABLE.items()
         for event, target in ways.items()
     )
-    meanings = {state.__name__: _first_sentence(state.__doc__) for state in mtftp_states.TABLE}
-    return Machine("The session of a group", "mtftpd/core/mtftp_states.py", ("Idle",), arrows, meanings)
+    meanings = {state.__name__: _first_sentence(state.__doc__) for state in module.TABLE}
+    return Machine(title, module.__name__.replace(".", "/") + ".py", ("Idle",), arrows, meanings)
 
 
 def _of_enums(

@@ -37,7 +37,7 @@ def links_of(request: DhcpMessage, own: IPv4Address) -> tuple[IPv4Address, ...]:
     return (IPv4Address(selected),) if len(selected) == 4 else (request.giaddr,)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
     """One network and the leases in it."""
 
@@ -66,8 +66,8 @@ class AddressBook:
         )
         self._by_network = NetworkMap({place.network: place for place in self.places})
         # Most of many networks are quiet: only those that somebody has had in hand are looked at again.
-        self._changed: dict[IPv4Network, Place] = {}
-        self._moved = {place.network: place for place in self.places}
+        self._changed: dict[Place, None] = {}
+        self._moved = dict.fromkeys(self.places)
         self._deadlines: Deadlines[IPv4Network] = Deadlines()
 
     def place_of(self, request: DhcpMessage, own: IPv4Address) -> Place | None:
@@ -113,20 +113,21 @@ class AddressBook:
 
     def changes(self) -> list[Lease]:
         """Return copies of the records that have changed since the last call: those that lost their client first."""
-        changed = [lease for place in self._changed.values() for lease in place.leases.changes()]
+        changed = [lease for place in self._changed for lease in place.leases.changes()]
         self._changed.clear()
-        return sorted(changed, key=lambda lease: lease.key is not None)
+        return sorted(changed, key=lambda lease: lease.key is not None) if len(changed) > 1 else changed
 
     def snapshot(self) -> tuple[Lease, ...]:
         """Return copies of all records."""
         return tuple(lease for place in self.places for lease in place.leases.snapshot())
 
     def _touch(self, place: Place) -> None:
-        self._changed[place.network] = self._moved[place.network] = place
+        self._changed[place] = self._moved[place] = None
 
     def _look(self) -> None:
         """Take the deadlines of those networks that something was done in."""
-        for network, place in self._moved.items():
+        for place in self._moved:
+            network = place.network
             when = place.leases.next_deadline()
             if when is None:
                 self._deadlines.clear(network)

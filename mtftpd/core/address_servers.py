@@ -18,7 +18,7 @@ class AddressServers:
         self._own = settings.link.address
         self._book = book
         self._servers = {
-            place.network: AddressServer(settings, place, planner, Replies(settings, place.network), outbox)
+            place: AddressServer(settings, place, planner, Replies(settings, place.network), outbox)
             for place in book.places
         }
 
@@ -30,6 +30,6 @@ class AddressServers:
         if place is None:
             why = "the ranges are for relayed clients" if self._servers else "no range is configured"
             return call.drop(DropReason.NO_ADDRESS, why)
-        effects = self._servers[place.network].handle(call)
+        effects = self._servers[place].handle(call)
         self._book.settle(call.client.key, place, call.now)
         return effects

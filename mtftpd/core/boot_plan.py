@@ -143,15 +143,22 @@ class Planner:
         self._only_image = catalogue.images[0].name if len(catalogue.images) == 1 else ""
         self._menus: dict[Boot, _Menu] = {}
         self._plans: dict[_PlanKey, BootPlan | None] = {}
+        self._last: tuple[Client, BootPlan | None] | None = None
+        """Two or three ask about the sender of one message."""
         for boot in settings.boots():
             self._menu(boot)
 
     def plan(self, client: Client) -> BootPlan | None:
         """Return what ``client`` boots; None when it has no boot file here, or only one that it cannot read."""
+        if self._last is not None and self._last[0] is client:
+            return self._last[1]
         menu = self._menu(client.settings.boot)
         if menu.option_43 and client.kind is ClientKind.PXE:
-            return BootPlan(file="", name="", binding=None, group="", option_43=menu.option_43)
-        return self._plan(client, _file_for(client, menu))
+            plan: BootPlan | None = BootPlan(file="", name="", binding=None, group="", option_43=menu.option_43)
+        else:
+            plan = self._plan(client, _file_for(client, menu))
+        self._last = client, plan
+        return plan
 
     def serves_type(self, client: Client, number: int) -> bool:
         """Return whether this server answers the discovery of boot server type ``number`` by ``client``."""

@@ -18,7 +18,6 @@ from mtftpd.quirks.matching import Identification, Step, identify
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.bootp import DhcpMessage
 from mtftpd.wire.datagram import HardwareAddress
-from mtftpd.wire.pxe import is_ipxe, parse_client_class
 
 ETHERNET, ETHERNET_OCTETS = 1, 6
 
@@ -29,6 +28,8 @@ _STANDARD_CLASSES = (b"PXEClient", b"HTTPClient")
 
 class ClientKind(Enum):
     """What a client is, by option 60 and 53; the value is the word in reports."""
+
+    __hash__ = object.__hash__  # A member is equal to itself alone; hashing its name is Python, and costs 0.2 us.
 
     PXE = "pxe"
     HTTP = "http"
@@ -129,8 +130,8 @@ def recognise(message: DhcpMessage, settings: NodeSettings = NO_SETTINGS, *, by_
         if not identifier:
             return None
         key = ClientKey(hardware.htype, identifier, is_identifier=True)
-    said = parse_client_class(options.get(code.VENDOR_CLASS, b""))
     evidence = evidence_of(message)
+    said = evidence.client_class
     if message.message_type is None:
         kind = ClientKind.BOOTP
     elif said is None or (said.prefix not in _STANDARD_CLASSES and not settings.does(ServerAction.OWN_CLASS)):
@@ -143,7 +144,7 @@ def recognise(message: DhcpMessage, settings: NodeSettings = NO_SETTINGS, *, by_
         hardware=hardware,
         kind=kind,
         architecture=evidence.architecture or 0,
-        is_ipxe=is_ipxe(options),
+        is_ipxe=evidence.is_ipxe,
         rom=identify(evidence, {hardware: settings.rom}),
         fingerprint=evidence.fingerprint,
         is_relayed=int(message.giaddr) != 0,

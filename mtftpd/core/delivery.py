@@ -21,7 +21,7 @@ from typing import NamedTuple
 from mtftpd.core.clients import is_ethernet
 from mtftpd.core.settings import Ports, Settings
 from mtftpd.wire.bootp import DhcpMessage
-from mtftpd.wire.datagram import Endpoint, HardwareAddress
+from mtftpd.wire.datagram import Endpoint, HardwareAddress, dotted
 
 LIMITED_BROADCAST = "255.255.255.255"
 """Never the broadcast address of the subnet: a client without an address does not know it (quirk Q49)."""
@@ -66,19 +66,19 @@ def route(request: DhcpMessage, yiaddr: IPv4Address, *, ciaddr_counts: bool, por
     ``ciaddr_counts`` is False in answers to DISCOVER, where clients leave nonsense in it (quirk Q47).
     """
     if int(request.giaddr):
-        return Route(Delivery.RELAY, Endpoint(str(request.giaddr), ports.dhcp_server))
+        return Route(Delivery.RELAY, Endpoint(dotted(request.giaddr), ports.dhcp_server))
     if ciaddr_counts and int(request.ciaddr):
-        return Route(Delivery.CIADDR, Endpoint(str(request.ciaddr), ports.dhcp_client))
+        return Route(Delivery.CIADDR, Endpoint(dotted(request.ciaddr), ports.dhcp_client))
     hardware = request.hardware
     if request.broadcast or not int(yiaddr) or not is_ethernet(hardware):
         return Route(Delivery.BROADCAST, Endpoint(LIMITED_BROADCAST, ports.dhcp_client))
-    return Route(Delivery.UNICAST, Endpoint(str(yiaddr), ports.dhcp_client), hardware)
+    return Route(Delivery.UNICAST, Endpoint(dotted(yiaddr), ports.dhcp_client), hardware)
 
 
 def route_to_all(request: DhcpMessage, ports: Ports) -> Route:
     """Return where a NAK or a proxy offer goes: to every client of the segment, or to the relay that will do so."""
     if int(request.giaddr):
-        return Route(Delivery.RELAY, Endpoint(str(request.giaddr), ports.dhcp_server))
+        return Route(Delivery.RELAY, Endpoint(dotted(request.giaddr), ports.dhcp_server))
     return Route(Delivery.BROADCAST, Endpoint(LIMITED_BROADCAST, ports.dhcp_client))
 
 

@@ -30,6 +30,7 @@ from mtftpd.core.holds import HOLD_SECONDS
 from mtftpd.core.leases import LeaseState
 from mtftpd.core.outbox import Call, Outbox
 from mtftpd.core.replies import Grant, Replies
+from mtftpd.core.reply_templates import ReplyTemplates
 from mtftpd.core.settings import Settings
 from mtftpd.core.unicast_deaf import UnicastDeaf
 from mtftpd.quirks.vocabulary import ServerAction
@@ -47,6 +48,7 @@ class AddressServer:
         self._leases = place.leases
         self._planner = planner
         self._replies = replies
+        self._templates = ReplyTemplates(replies, settings.link.mtu)
         self._outbox = outbox
         self._deaf = UnicastDeaf()
         self._handlers: dict[int | None, Callable[[Call], Effects]] = {
@@ -77,12 +79,11 @@ class AddressServer:
         if lease is None:
             return call.drop(DropReason.NO_ADDRESS, f"all {len(self._leases)} are taken")
         grant = Grant(lease.address, self._seconds(call.client))
-        offer = self._replies.answer(MessageType.OFFER, call.request, call.client, plan, grant)
         believes_ciaddr = not call.client.settings.does(ServerAction.IGNORE_CIADDR)
         way = route(call.request, lease.address, ciaddr_counts=believes_ciaddr, ports=self._settings.ports)
         way = self._audible(call, way)
         self._deaf.offered(call.client.key)
-        return self._outbox.send(call, offer, way, ReportKind.DHCP_OFFERED, plan)
+        return self._outbox.give(call, self._templates, grant, way, ReportKind.DHCP_OFFERED, plan)
 
     def _request(self, call: Call) -> Effects:
         options = call.request.options
@@ -147,11 +148,10 @@ class AddressServer:
         if self._leases.bind(call.client.key, address, call.now + seconds, call.now, self._own(call)) is None:
             return None
         grant = Grant(address, self._seconds(call.client))
-        ack = self._replies.answer(MessageType.ACK, call.request, call.client, plan, grant)
         is_renewal = code.REQUESTED_ADDRESS not in call.request.options
         way = self._audible(call, route(call.request, address, ciaddr_counts=is_renewal, ports=self._settings.ports))
         self._deaf.requested(call.client.key)
-        return self._outbox.send(call, ack, way, ReportKind.DHCP_ACKED, plan)
+        return self._outbox.give(call, self._templates, grant, way, ReportKind.DHCP_ACKED, plan)
 
     def _refuse(self, call: Call, address: IPv4Address, why: str) -> Effects:
         nak = self._replies.nak(call.request, why)

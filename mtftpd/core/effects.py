@@ -131,6 +131,8 @@ class DropArp(NamedTuple):
 class DropReason(Enum):
     """Why a packet got no answer.  The value is the identifier in logs and metrics."""
 
+    __hash__ = object.__hash__  # A member is equal to itself alone; hashing its name is Python, and costs 0.2 us.
+
     MALFORMED = "malformed"
     NOT_A_REQUEST = "not-a-request"
     NOT_PXE = "not-pxe"
@@ -200,6 +202,8 @@ class Drop(NamedTuple):
 
 class ReportKind(Enum):
     """Something worth telling.  The value is the identifier in logs and events."""
+
+    __hash__ = object.__hash__  # A member is equal to itself alone; hashing its name is Python, and costs 0.2 us.
 
     DHCP_OFFERED = "dhcp-offered"
     DHCP_ACKED = "dhcp-acked"

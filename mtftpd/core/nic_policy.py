@@ -80,8 +80,10 @@ class NicPolicy:
     def _with_room(self, call: Call, answer: Callable[[Call], Effects], book: AddressBook) -> Effects:
         """Return what ``answer`` does about ``call``, again when no address was free and one could be taken back."""
         effects = answer(call)
+        if not _is_out_of_addresses(effects) or self.nics.is_wrong(call.client.hardware):
+            return effects
         place = book.place_of(call.request, self._own)
-        if place is None or not _is_out_of_addresses(effects) or self.nics.is_wrong(call.client.hardware):
+        if place is None:
             return effects
         hold = self._holds.make_room(place.network, self.nics.is_wrong, call.now - self._patience)
         if hold is None or not book.release(hold.key, hold.address, call.now):
@@ -99,14 +101,14 @@ class NicPolicy:
             hold = Hold(client.key, client.hardware, IPv4Address(effect.address), group, call.now)
             self._holds.note(hold, is_short=client.is_held)
         if call.request.message_type == MessageType.REQUEST:
-            wanted = call.request.options.address(code.REQUESTED_ADDRESS) or call.request.ciaddr
-            if int(wanted):
+            wanted = call.sender.address
+            if wanted:
                 # Another server's ACK is not for us to see.
-                self.nics.locate(client.hardware, str(wanted))
+                self.nics.locate(client.hardware, wanted)
 
 
 def _is_out_of_addresses(effects: Effects) -> bool:
-    return any(isinstance(effect, Drop) and effect.reason is DropReason.NO_ADDRESS for effect in effects)
+    return bool(effects) and type(effects[0]) is Drop and effects[0].reason is DropReason.NO_ADDRESS
 
 
 def _over(hold: Hold) -> Report:

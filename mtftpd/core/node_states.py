@@ -18,6 +18,8 @@ from typing import Final
 class NodeState(Enum):
     """Where a node is in its boot; the value is the word in status, events and hooks."""
 
+    __hash__ = object.__hash__  # A member is equal to itself alone; hashing its name is Python, and costs 0.2 us.
+
     DISCOVER = "discover"
     IGNORED = "ignored"
     OFFERED = "offered"
@@ -60,6 +62,8 @@ RESTING: Final = FAILED | SUCCEEDED | {S.TAKEN}
 
 class Evidence(Enum):
     """What moves a node; the value is for people."""
+
+    __hash__ = object.__hash__  # A member is equal to itself alone; hashing its name is Python, and costs 0.2 us.
 
     DISCOVER = "DISCOVER"
     NOT_ANSWERED = "a request that was not answered"

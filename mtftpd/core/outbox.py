@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address
 
 from mtftpd.core import option_codes as code
@@ -13,10 +14,11 @@ from mtftpd.core.delivery import Delivery, Route, reachable
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send, Sender
 from mtftpd.core.left_out import LeftOut
 from mtftpd.core.offered_files import OfferedFiles
-from mtftpd.core.replies import encode, largest
+from mtftpd.core.replies import Grant, encode, largest
+from mtftpd.core.reply_templates import ReplyTemplates
 from mtftpd.core.settings import Settings
-from mtftpd.wire.bootp import DhcpMessage
-from mtftpd.wire.datagram import Datagram
+from mtftpd.wire.bootp import DhcpMessage, MessageType
+from mtftpd.wire.datagram import Datagram, dotted
 
 _IDENTIFIER_OCTETS = 17
 """Option 97 is a type and a UUID (RFC 4578 section 2.3); what is longer is cut, since it is remembered."""
@@ -24,7 +26,7 @@ _FINAL = frozenset((ReportKind.DHCP_ACKED, ReportKind.BOOTP_ANSWERED, ReportKind
 """Replies after which the client begins to fetch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """A request that has been read: where it came in, what it says, who sent it and when (monotonic seconds)."""
 
@@ -38,7 +40,7 @@ class Call:
         who = str(self.client.hardware)
         return (Drop(reason, self.datagram.source, f"{who}: {detail}" if detail else who, self.sender),)
 
-    @property
+    @cached_property
     def sender(self) -> Sender:
         """What the record of the node needs to know of this message."""
         request, client, options = self.request, self.client, self.request.options
@@ -51,8 +53,8 @@ class Call:
             client.kind.value,
             client.is_ipxe,
             options.get(code.MACHINE_IDENTIFIER, b"")[:_IDENTIFIER_OCTETS],
-            str(address) if int(address) else "",
-            str(server) if server is not None else "",
+            dotted(address) if int(address) else "",
+            dotted(server) if server is not None else "",
             request.secs,
         )
 
@@ -69,21 +71,37 @@ class Outbox:
         self, call: Call, reply: DhcpMessage, route: Route, kind: ReportKind, plan: BootPlan | None = None
     ) -> Effects:
         """Return the effects of answering ``call`` with ``reply``: a `Send` and a `Report`, or why not."""
-        if route.delivery in (Delivery.CIADDR, Delivery.SOURCE, Delivery.RELAY) and not reachable(
-            self._settings, route.destination.address
-        ):
+        if not self._reaches(route):
             return call.drop(DropReason.OFF_LINK, f"no reply to {route.destination.address}")
         left_out = LeftOut(call.client.settings, self._settings.link)
         reply = left_out.message(reply, call.datagram.socket)
-        route = left_out.route(route)
         data = encode(reply, largest(call.request, self._settings.link.mtu), left_out.layout)
         if data is None:
             return call.drop(DropReason.TOO_LARGE)
-        address = str(reply.yiaddr) if int(reply.yiaddr) else route.address
+        return self._sent(call, data, reply.yiaddr, left_out.route(route), kind, plan)
+
+    def give(
+        self, call: Call, replies: ReplyTemplates, grant: Grant, route: Route, kind: ReportKind, plan: BootPlan | None
+    ) -> Effects:
+        """Return the effects of answering ``call`` with an address: by an OFFER, or an ACK where ``kind`` says so."""
+        message = MessageType.ACK if kind is ReportKind.DHCP_ACKED else MessageType.OFFER
+        data = replies.reply(message, call.request, call.client, plan, grant)
+        if data is None or not self._reaches(route):
+            return self.send(call, replies.built(message, call.request, call.client, plan, grant), route, kind, plan)
+        return self._sent(call, data, grant.address, route, kind, plan)
+
+    def _reaches(self, route: Route) -> bool:
+        is_aimed = route.delivery in (Delivery.CIADDR, Delivery.SOURCE, Delivery.RELAY)
+        return not is_aimed or reachable(self._settings, route.destination.address)
+
+    def _sent(
+        self, call: Call, data: bytes, yiaddr: IPv4Address, route: Route, kind: ReportKind, plan: BootPlan | None
+    ) -> Effects:
+        address = dotted(yiaddr) if int(yiaddr) else route.address
         if plan is not None and plan.name and address:
             self._files.tell(address, plan.name)
         if kind in _FINAL and address:
-            self._note(call, address, is_given=bool(int(reply.yiaddr)))
+            self._note(call, address, is_given=bool(int(yiaddr)))
         detail = _detail(call.client, route, plan, groups=self._settings.multicast.base is not None)
         send = Send(call.datagram.socket, route.destination, data, route.hardware)
         return send, Report(kind, address, call.client.hardware, detail, call.sender)

@@ -101,7 +101,7 @@ class Replies:
             options.update(_services(request, client))
         if plan is not None:
             options.update(self._boot_options(client, plan))
-        if client.settings.does(ServerAction.MIRROR_NUL) and _ends_strings(request):
+        if client.settings.does(ServerAction.MIRROR_NUL) and ends_strings(request):
             # Who ends its own strings with a NUL reads ours up to one, too (quirk Q04).
             options.update({each: options[each] + b"\0" for each in _STRINGS_OF_SERVER if each in options})
         if code.MACHINE_IDENTIFIER in request.options:
@@ -198,5 +198,7 @@ def _services(request: DhcpMessage, client: Client) -> dict[int, bytes]:
     return {number: value for number, value in configured.items() if value and number in asked}
 
 
-def _ends_strings(request: DhcpMessage) -> bool:
-    return any(request.options.get(each, b"").endswith(b"\0") for each in _STRINGS_OF_CLIENT)
+def ends_strings(request: DhcpMessage) -> bool:
+    """Return whether the sender ends its own strings with a NUL."""
+    host_name, vendor_class = (request.options.get(each, b"") for each in _STRINGS_OF_CLIENT)
+    return host_name.endswith(b"\0") or vendor_class.endswith(b"\0")

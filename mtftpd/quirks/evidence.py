@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from mtftpd.wire.bootp import DhcpMessage
 from mtftpd.wire.datagram import HardwareAddress
-from mtftpd.wire.pxe import architectures, is_ipxe, parse_client_class, user_classes
+from mtftpd.wire.options import Options
+from mtftpd.wire.pxe import ClientClass, architectures, is_ipxe, parse_client_class, user_classes
+from mtftpd.wire.pxe_identity import IPXE
 
 _VENDOR_CLASS, _MAX_MESSAGE, _PARAMETERS, _USER_CLASS = 60, 57, 55, 77
 _ARCHITECTURE, _INTERFACE, _UUID = 93, 94, 97
@@ -42,7 +44,13 @@ class Evidence:
     architecture: int | None
     user_classes: tuple[bytes, ...]
     is_ipxe: bool
-    boots: bool
+    client_class: ClientClass | None
+    """What option 60 says, None when it is not that of a boot client."""
+
+    @property
+    def boots(self) -> bool:
+        """Whether it calls itself a boot client."""
+        return self.client_class is not None
 
 
 def evidence_of(message: DhcpMessage) -> Evidence:
@@ -58,16 +66,22 @@ def evidence_of(message: DhcpMessage) -> Evidence:
         len(options.get(_UUID, b"")),
         message.hlen,
     )
-    architecture, classes, boots = _meaning(fingerprint)
-    return Evidence(message.hardware, fingerprint, architecture, classes, is_ipxe(options), boots)
+    return evidence_by(message.hardware, fingerprint, IPXE in options)
+
+
+def evidence_by(hardware: HardwareAddress, fingerprint: Fingerprint, has_ipxe_options: bool) -> Evidence:
+    """Return what a message shows whose sender has ``hardware``; ``has_ipxe_options`` says that option 175 is there."""
+    architecture, classes, said, says_ipxe = _meaning(fingerprint)
+    return Evidence(hardware, fingerprint, architecture, classes, has_ipxe_options or says_ipxe, said)
 
 
 @lru_cache(MAX_REMEMBERED)
-def _meaning(fingerprint: Fingerprint) -> tuple[int | None, tuple[bytes, ...], bool]:
+def _meaning(fingerprint: Fingerprint) -> tuple[int | None, tuple[bytes, ...], ClientClass | None, bool]:
     said = parse_client_class(fingerprint.vendor_class)
     listed = architectures(fingerprint.architecture)
     architecture = listed[0] if listed else said.architecture if said is not None else None
-    return architecture, user_classes(fingerprint.user_class), said is not None
+    says_ipxe = is_ipxe(Options({_USER_CLASS: fingerprint.user_class}))
+    return architecture, user_classes(fingerprint.user_class), said, says_ipxe
 
 
 def _shown(value: object) -> str:

@@ -7,12 +7,11 @@ the hardware address, architecture, default.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from mtftpd.quirks.evidence import Evidence
+from mtftpd.quirks.evidence import Evidence, Fingerprint, evidence_by
 from mtftpd.quirks.profiles import PROFILES, UNKNOWN, Profile
 from mtftpd.wire.datagram import HardwareAddress
 
@@ -53,13 +52,13 @@ def identify(evidence: Evidence, overrides: Names = _NOBODY, learnt: Names = _NO
     if named is not None:
         return Identification(named, Step.OVERRIDE, str(evidence.hardware))
     vendor = HardwareAddress(evidence.hardware.htype, evidence.hardware.octets[:OUI_OCTETS])
-    found = _strongest(replace(evidence, hardware=vendor))
+    found = _strongest(vendor, evidence.fingerprint, evidence.is_ipxe)
     return by_experience(found, learnt.get(evidence.hardware, ""), str(evidence.hardware))
 
 
 @lru_cache(MAX_REMEMBERED)
-def _strongest(evidence: Evidence) -> Identification:
-    return next(_by_packet(evidence))
+def _strongest(vendor: HardwareAddress, fingerprint: Fingerprint, is_ipxe: bool) -> Identification:
+    return next(_by_packet(evidence_by(vendor, fingerprint, is_ipxe)))
 
 
 def by_experience(found: Identification, learnt: str, why: str) -> Identification:

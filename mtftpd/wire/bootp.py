@@ -114,7 +114,8 @@ class DhcpMessage:
     @property
     def message_type(self) -> int | None:
         """Option 53, or None for BOOTP."""
-        return self.options.integer(dhcp_options.MESSAGE_TYPE)
+        value = self.options.get(dhcp_options.MESSAGE_TYPE)
+        return value[0] if value is not None and len(value) == 1 else None
 
     @property
     def broadcast(self) -> bool:

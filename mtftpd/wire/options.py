@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, overload
 
 from mtftpd.wire.fields import END, PAD, Element, walk
 from mtftpd.wire.option_types import OPTIONS as OPTIONS
@@ -31,6 +31,8 @@ SNAME_OVERLOADED = 2
 
 _FIRST = (MESSAGE_TYPE, SERVER_IDENTIFIER, LEASE_TIME)
 _LONGEST = 255
+
+T = TypeVar("T")
 
 
 class Options(Mapping[int, bytes]):
@@ -53,6 +55,20 @@ class Options(Mapping[int, bytes]):
 
     def __getitem__(self, code: int) -> bytes:
         return self._values[code]
+
+    # What `Mapping` inherits goes through an exception for every option that is absent.
+    def __contains__(self, code: object) -> bool:
+        return code in self._values
+
+    @overload
+    def get(self, code: int, /) -> bytes | None: ...
+    @overload
+    def get(self, code: int, /, default: bytes) -> bytes: ...
+    @overload
+    def get(self, code: int, /, default: T) -> bytes | T: ...
+    def get(self, code: int, /, default: object = None) -> object:
+        """Return the octets of option ``code``, or ``default``."""
+        return self._values.get(code, default)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._values)

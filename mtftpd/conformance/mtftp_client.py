@@ -10,7 +10,7 @@ import trio
 from mtftpd.conformance.findings import Session
 from mtftpd.conformance.mailbox import Mailbox, Reply
 from mtftpd.conformance.packets import Packet
-from mtftpd.conformance.verdicts import Failed, fail, given
+from mtftpd.conformance.verdicts import Failed, Inconclusive, fail, given
 from mtftpd.errors import Malformed
 from mtftpd.wire import tftp
 from mtftpd.wire.datagram import Endpoint
@@ -18,17 +18,22 @@ from mtftpd.wire.datagram import Endpoint
 K = TypeVar("K", tftp.Data, tftp.Error)
 
 BLOCK_SIZE: Final = 512
+DATA: Final = b"\0\3"
 QUIET_MARGIN: Final = 0.3
 """Seconds beyond the delay of the session after which a silent group has no pass any more (PXE 2.1 figure 2-5)."""
 FINISH_SECONDS: Final = 20.0
 """How long a case waits for a pass that it has begun."""
+RECOVERY_SECONDS: Final = 35.0
+"""How long the next case is spared a session that a failure left busy: atftpd gives a master up after 25 s."""
+AGAIN: Final = 0.5
+"""Seconds between the opens of a client that waits for its turn."""
 
 
 class MtftpClient:
     """A client of ``session`` with a port of its own and one that hears the group.
 
     Use it in ``async with``, which takes a pass that this client is master of to its end, so that the next case finds
-    the session idle.
+    the session idle; after a failure it opens until the session answers again.
     """
 
     def __init__(self, own: Mailbox, group: Mailbox, session: Session, target: str, patience: float) -> None:
@@ -40,6 +45,7 @@ class MtftpClient:
         self.patience = patience
         self.block = 0
         self.is_master = False
+        self._was_master = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,6 +57,9 @@ class MtftpClient:
             limit.shield = True
             if self.is_master and not isinstance(error, trio.Cancelled):
                 await self._end_pass()
+        if self._was_master and isinstance(error, Failed | Inconclusive):
+            with trio.move_on_after(RECOVERY_SECONDS):
+                await self._recover()
         self.own.close()
         self.group.close()
 
@@ -75,8 +84,13 @@ class MtftpClient:
         """
         reply = await _expect(self.own, kind, number, seconds or self.patience)
         if isinstance(reply.value, tftp.Data):
-            self.is_master, self.peer = True, reply.packet.source
+            self.lead(reply.packet)
         return reply
+
+    def lead(self, packet: Packet) -> None:
+        """Be the master from now on: ``packet``, with DATA, came for this client alone."""
+        self.is_master = self._was_master = True
+        self.peer, self.block = packet.source, int.from_bytes(packet.data[2:4], "big")
 
     async def multicast(self, number: int, *, seconds: float | None = None) -> Reply[tftp.Data]:
         """Return the next DATA of the group; one that repeats the block before ``number`` is passed over."""
@@ -126,6 +140,14 @@ class MtftpClient:
         silent = self.session.delay + QUIET_MARGIN
         while await self.group.next(silent) is not None:
             pass
+
+    async def _recover(self) -> None:
+        packet = None
+        while packet is None or packet.data[:2] != DATA:
+            self.open()
+            packet = await self.own.next(AGAIN)
+        self.lead(packet)
+        await self._end_pass()
 
     async def _end_pass(self) -> None:
         try:

@@ -9,7 +9,7 @@ import trio
 
 from mtftpd.conformance.cases.mtftp_opens import image_of
 from mtftpd.conformance.lab import Lab
-from mtftpd.conformance.mtftp_client import BLOCK_SIZE, FINISH_SECONDS, MtftpClient
+from mtftpd.conformance.mtftp_client import AGAIN, BLOCK_SIZE, DATA, FINISH_SECONDS, MtftpClient
 from mtftpd.conformance.packets import Packet
 from mtftpd.conformance.registry import mtftp as suite
 from mtftpd.conformance.verdicts import NotApplicable, at_least, check, fail
@@ -17,8 +17,6 @@ from mtftpd.wire import tftp
 
 WATCHED: Final = 0.4
 """Seconds in which nothing may follow from an ACK that does not count; a master may be silent for longer."""
-AGAIN: Final = 0.5
-"""Seconds between the opens of a client that waits for its turn."""
 
 
 @suite.case("ACK-01")
@@ -145,7 +143,7 @@ async def _nothing_but(client: MtftpClient, number: int, since: Packet) -> None:
     """Fail when the group brings another block than ``number`` within `WATCHED` after ``since``."""
 
     def other(packet: Packet) -> Packet | None:
-        return packet if _number(packet) != number and 0 < packet.time - since.time < WATCHED else None
+        return packet if _number(packet) != number and 0 <= packet.time - since.time < WATCHED else None
 
     wrong = await client.group.until(other, WATCHED)
     if wrong is not None:
@@ -165,8 +163,8 @@ async def _open_until_master(lab: Lab, client: MtftpClient) -> Packet:
             client.open()
             packet = await client.own.next(AGAIN)
             if packet is not None:
-                client.is_master, client.peer = packet.data[:2] == b"\0\3", packet.source
-                client.block = _number(packet)
+                if packet.data[:2] == DATA:
+                    client.lead(packet)
                 return packet
     raise fail("answer to opens after the pass", "DATA 1", f"nothing within {2 * FINISH_SECONDS:g} s")
 

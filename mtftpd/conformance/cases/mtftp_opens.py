@@ -10,14 +10,15 @@ from mtftpd.conformance.findings import Image
 from mtftpd.conformance.lab import Lab
 from mtftpd.conformance.mtftp_client import BLOCK_SIZE, MtftpClient
 from mtftpd.conformance.registry import mtftp as suite
+from mtftpd.conformance.tftp_grants import DATA, OACK, ask
 from mtftpd.conformance.verdicts import Inconclusive, NotApplicable, check, fail
 from mtftpd.errors import Malformed
 from mtftpd.wire import pxe, tftp
 
-DATA = b"\0\3"
 ERROR = b"\0\5"
-OACK = b"\0\6"
 VENDOR_SPECIFIC: Final = 43
+LARGEST_FILE: Final = 65_534 * BLOCK_SIZE + 511
+"""Octets: block numbers of 16 bits, from 1, and the last block is not full."""
 
 
 def image_of(lab: Lab, client: MtftpClient) -> Image:
@@ -36,6 +37,23 @@ async def opens_from_the_client_port_and_any_other(lab: Lab) -> None:
             client.open(mode="OcTeT")
             await client.unicast(tftp.Data, 1)
             await client.multicast(1)
+
+
+@suite.case("GRP-05")
+async def a_file_of_too_many_blocks_has_no_session(lab: Lab) -> None:
+    """An open for a file that 65,535 blocks cannot carry draws nothing."""
+    for session in lab.found.sessions:
+        async with lab.tftp(name=session.name) as asking:
+            size = (await ask(asking, (("tsize", "0"),))).number("tsize")
+        if size is not None and size > LARGEST_FILE:
+            async with lab.mtftp(session=session) as client:
+                client.open()
+                answer = await client.own.next(lab.target.quiet)
+                if answer is None:
+                    return
+                client.send(tftp.Error(tftp.ErrorCode.NOT_DEFINED, "the case is over"), answer.source)
+                raise fail(f"answer to an open for {size} octets", "silence", answer.summary, answer)
+    raise NotApplicable(f"the file of no session is known to have more than {LARGEST_FILE} octets")
 
 
 @suite.case("RRQ-06")
@@ -58,7 +76,6 @@ async def a_master_may_change_its_port(lab: Lab) -> None:
         await master.carry_on(3)
         again.open()
         reply = await again.unicast(tftp.Data)
-        again.block = 3
         master.resign()
         check(reply.packet, "number of DATA", reply.value.number, 3)
 
@@ -71,7 +88,8 @@ async def two_sessions_do_not_disturb_each_other(lab: Lab) -> None:
     first, second = lab.found.sessions[:2]
     async with lab.mtftp(session=first) as one, lab.mtftp(session=second) as other:
         for client in (one, other):
-            single, copy = await client.become_master()
+            client.open()
+            single, copy = await client.unicast(tftp.Data, 1), await client.multicast(1)
             check(copy.packet, "DATA 1", copy.value.payload, image_of(lab, client).content[:BLOCK_SIZE])
             check(single.packet, "DATA 1", single.value.payload, copy.value.payload)
         for number in (2, 3):
@@ -116,7 +134,8 @@ async def a_question_for_the_size_opens_nothing(lab: Lab) -> None:
         answer = await client.own.next(lab.target.patience)
         if answer is None or answer.data[:2] != OACK:
             came = "nothing" if answer is None else answer.summary
-            client.is_master = answer is not None and answer.data[:2] == DATA
+            if answer is not None and answer.data[:2] == DATA:
+                client.lead(answer)
             raise fail("answer", "OACK", came, answer or request)
         client.send(tftp.Error(tftp.ErrorCode.OPTION_NEGOTIATION, ""), answer.source)
         await client.group.silence(lab.target.quiet, "a question for the size")
@@ -141,7 +160,7 @@ async def an_empty_name_does_no_harm(lab: Lab) -> None:
         if answer is not None:
             check(answer, "opcode", answer.data[:2], DATA)
             await client.multicast(1)
-            client.is_master, client.peer = True, answer.source
+            client.lead(answer)
     async with lab.mtftp() as client:
         client.open()
         await client.unicast(tftp.Data, 1)

@@ -61,7 +61,7 @@ async def an_unknown_file_is_met_with_silence(lab: Lab) -> None:
         await client.own.silence(lab.target.quiet, "an open for a file that does not exist")
 
 
-@suite.case("DAT-01", "DAT-02", "DAT-03", "DAT-04", "DAT-06", "DAT-11", "END-01")
+@suite.case("DAT-01", "DAT-02", "DAT-03", "DAT-04", "DAT-06", "DAT-11", "END-01", "FBK-01")
 async def a_pass_has_every_block_once_in_order(lab: Lab) -> None:
     """DATA 2 to the last go to the group alone, in order, 512 octets each, and are the file."""
     async with lab.mtftp() as client:

@@ -34,7 +34,8 @@ SPIN: Final = 0.0001
 """Seconds to ask the epoll again and again, where the packet before came as soon: a pass whose master answers within
 them would spend more time in falling asleep and waking up.  Others never see it, so it costs no idle processor."""
 WATCH: Final = 1.0
-"""Seconds between two looks at whether the open images are still what they were, while anything happens."""
+"""Seconds between two looks at whether the open images and the addresses of clients are still what they were, while
+anything happens."""
 MAX_EVENTS: Final = 64
 """Sockets served between two looks at the others: 64 blocks of 9 us keep a DHCP packet waiting for 0.6 ms."""
 MAX_HEARD: Final = 1_024
@@ -287,5 +288,6 @@ class Pump:
 
     def _watch(self, now: float) -> None:
         self._next_watch = now + WATCH
+        self._channels.doubt_peers()
         for image in self._store.changed():
             self._performer.image_changed(image)

@@ -28,17 +28,13 @@ _REFUSALS: Final = frozenset(
 
 
 class Burster:
-    """How one socket sends runs; once its kernel, device or route refused a burst it sends singly for good.
+    """How one socket sends runs; once its kernel, device or route refused a burst it sends singly for good."""
 
-    ``flags`` (``MSG_*``) are those of the next datagram or run alone.
-    """
-
-    __slots__ = ("_mtu", "_socket", "flags", "segmenting")
+    __slots__ = ("_mtu", "_socket", "segmenting")
 
     def __init__(self, opened: socket.socket, mtu: int) -> None:
         self._socket = opened
         self._mtu = mtu
-        self.flags = 0
         self.segmenting = True
 
     def send(self, frames: memoryview, stride: int, destination: tuple[str, int]) -> int:
@@ -48,17 +44,16 @@ class Burster:
         multiple of ``stride``.  Any other error is raised as OSError, with nothing of that datagram sent.
         """
         sent = 0
-        flags, self.flags = self.flags, 0
         per_burst = min(MAX_SEGMENTS, MAX_BURST // stride)
         try:
             while sent < len(frames):
                 if per_burst > 1 and len(frames) - sent > stride and self._may_segment(stride):
                     part = frames[sent : sent + per_burst * stride]
-                    if not self._burst(part, stride, flags, destination):
+                    if not self._burst(part, stride, destination):
                         continue
                 else:
                     part = frames[sent : sent + stride]
-                    self._socket.sendto(part, flags, destination)
+                    self._socket.sendto(part, destination)
                 sent += len(part)
         except BlockingIOError:
             pass
@@ -67,9 +62,9 @@ class Burster:
     def _may_segment(self, stride: int) -> bool:
         return self.segmenting and stride + HEADERS <= self._mtu
 
-    def _burst(self, part: memoryview, stride: int, flags: int, destination: tuple[str, int]) -> bool:
+    def _burst(self, part: memoryview, stride: int, destination: tuple[str, int]) -> bool:
         try:
-            self._socket.sendmsg([part], [(SOL_UDP, UDP_SEGMENT, _SEGMENT.pack(stride))], flags, destination)
+            self._socket.sendmsg([part], [(SOL_UDP, UDP_SEGMENT, _SEGMENT.pack(stride))], 0, destination)
         except OSError as error:
             if error.errno not in _REFUSALS:
                 raise

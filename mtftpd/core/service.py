@@ -97,7 +97,9 @@ class BootService:
         receiver = self._receivers.get(datagram[0])
         effects = self._tftp.receive(datagram, now) if receiver is None else receiver(datagram, now)
         if effects and type(effects[-1]) is SendRun:  # the next block, which is no news
-            return self._pass_on(effects, now) if self.budget.limited or self._single_port.is_used else effects
+            if self.budget.limited:
+                effects = self.budget.pass_on(effects, now)
+            return self._single_port.outward(effects, now) if self._single_port.peers else effects
         self._mtftp.learn(effects, now)
         effects = self._learn(datagram, effects, now)
         if datagram[0] in (Service.DHCP, Service.PXE):

@@ -22,12 +22,8 @@ class SinglePort:
     def __init__(self, stays: Callable[[str, float], bool]) -> None:
         self._stays = stays
         self._by_peer: dict[Endpoint, int] = {}
-        self._peers: dict[int, Endpoint] = {}
-
-    @property
-    def is_used(self) -> bool:
-        """Whether any transfer stays on port 69 now."""
-        return bool(self._peers)
+        self.peers: dict[int, Endpoint] = {}
+        """The transfers that stay on port 69 now; while there are none, no block need be shown to `outward`."""
 
     def inward(self, datagram: Datagram) -> Datagram:
         """Return ``datagram`` as if it had come in at the socket of its transfer."""
@@ -39,20 +35,20 @@ class SinglePort:
     def outward(self, effects: Effects, now: float) -> Effects:
         """Return ``effects`` with what leaves from port 69 instead."""
         opens = any(type(effect) is OpenTransfer for effect in effects)
-        if not opens and not self._peers:
+        if not opens and not self.peers:
             return effects
         return tuple(each for effect in effects if (each := self._translated(effect, now)) is not None)
 
     def _translated(self, effect: Effect, now: float) -> Effect | None:
         if isinstance(effect, OpenTransfer) and self._stays(effect.peer.address, now):
             self._by_peer[effect.peer] = effect.socket
-            self._peers[effect.socket] = effect.peer
+            self.peers[effect.socket] = effect.peer
             return None
-        if isinstance(effect, CloseTransfer) and effect.socket in self._peers:
-            peer = self._peers.pop(effect.socket)
+        if isinstance(effect, CloseTransfer) and effect.socket in self.peers:
+            peer = self.peers.pop(effect.socket)
             if self._by_peer.get(peer) == effect.socket:
                 del self._by_peer[peer]
             return None
-        if isinstance(effect, Send | SendRun) and effect.socket in self._peers:
+        if isinstance(effect, Send | SendRun) and effect.socket in self.peers:
             return effect._replace(socket=Service.TFTP)
         return effect

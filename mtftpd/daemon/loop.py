@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import trio
 
 from mtftpd.core.dhcp_queue import DhcpQueue
-from mtftpd.core.effects import FIRST_TRANSFER, Effects, Service
+from mtftpd.core.effects import FIRST_TRANSFER, Effects, SendRun, Service
 from mtftpd.core.settings import Ports
 from mtftpd.daemon.performer import Opener, Outlets, Performer, Sent, Sink, Tap
 from mtftpd.daemon.store import Store
@@ -230,13 +230,20 @@ class Pump:
     def _dispatch(self, events: list[tuple[int, int]], limit: int) -> None:
         """Serve the sockets of ``events``: DHCP first, up to ``limit`` datagrams of each other one."""
         urgent = self._urgent
-        if urgent and (calling := [descriptor for descriptor, _ in events if descriptor in urgent]):
-            for descriptor in calling:
-                self._hear(self._channels.by_descriptor[descriptor])
-            events = [event for event in events if event[0] not in urgent]
+        for descriptor, _ in events:
+            if descriptor in urgent:
+                events = self._hear_callers(events)
+                break
         if self._calls:
             self._answer_calls()
         self._drain(events, limit)
+
+    def _hear_callers(self, events: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Empty the sockets of DHCP that are in ``events`` and return the others."""
+        for descriptor, _ in events:
+            if descriptor in self._urgent:
+                self._hear(self._channels.by_descriptor[descriptor])
+        return [event for event in events if event[0] not in self._urgent]
 
     def _hear(self, channel: Channel) -> None:
         """Empty the socket of a DHCP service: in a storm the kernel keeps the oldest, and the newest are wanted."""
@@ -261,6 +268,7 @@ class Pump:
         """Read and answer up to ``limit`` datagrams of each descriptor in ``events``."""
         receive, perform, clock = self._service.receive, self._perform, time.monotonic
         channels, capture, room = self._channels.by_descriptor, self._capture, select.EPOLLOUT
+        send_run = self._performer.send_run
         datagrams = octets = 0
         rounds = range(limit)
         for descriptor, mask in events:
@@ -282,7 +290,12 @@ class Pump:
                 octets += len(datagram[3])
                 if capture is not None:
                     capture.datagram(datagram.source, datagram.destination, datagram.data)
-                perform(receive(datagram, clock()))
+                effects = receive(datagram, clock())
+                # Nearly every packet asks for the next block, and that waits for no lease.
+                if len(effects) == 1 and type(run := effects[0]) is SendRun:
+                    send_run(run)
+                else:
+                    perform(effects)
         self._received += datagrams
         self._received_octets += octets
 

@@ -125,7 +125,7 @@ class Performer:
     def use_tap(self, tap: Tap | None) -> None:
         """Show ``tap`` what is sent from now on; without one, blocks leave on the shortest way."""
         self._tap = tap
-        self._handlers[SendRun] = self._send_run if tap is None else self._send_run_captured
+        self.send_run = self._handlers[SendRun] = self._send_run if tap is None else self._send_run_captured
 
     def perform(self, effects: Effects) -> None:
         """Perform ``effects`` in order."""
@@ -144,7 +144,7 @@ class Performer:
         channel.backlog.clear()
         self._channels.await_room(channel, False)
         for run in waiting:
-            self._handlers[SendRun](run)
+            self.send_run(run)
 
     def _send_run(self, run: SendRun) -> None:
         number, destination, image, first, count, block_size, rollover = run

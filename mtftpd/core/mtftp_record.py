@@ -1,4 +1,4 @@
-"""What is known of one session at any moment, and how it is told; `mtftpd.core.mtftp` says what happens next."""
+"""What is known of one session, and how it is told; `mtftpd.core.mtftp` says what happens next."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class MemoryNetwork:
     def put(self, source: Endpoint, destination: Endpoint, data: bytes, hardware: bytes | None = None) -> None:
         """Send from the server: ``hardware`` is that of the one receiver, when it may have no address yet."""
         is_group = IPv4Address(destination.address).is_multicast
-        heard = Heard(trio.current_time(), source, destination, data)
+        heard = Heard(trio.current_time(), source, destination, data, (b"", hardware or b""))
         for host in (*self.hosts, *self.machines):
             is_addressed = host.address == destination.address or (hardware is not None and host.hardware == hardware)
             for port in list(host.ports):

@@ -130,7 +130,8 @@ async def a_hardware_address_that_is_too_long_does_no_harm(lab: Lab) -> None:
 async def clients_without_chaddr_are_told_apart(lab: Lab) -> None:
     """Two clients with hlen 0 and different options 61 get different offers, by broadcast."""
     async with lab.dhcp() as first, lab.dhcp() as second:
-        offered = []
+        offered: list[str] = []
+        refusals = []
         for number, client in enumerate((first, second)):
             own = {CLIENT_IDENTIFIER: b"\0conformance" + client.machine.hardware + bytes((number,))}
             client.options = client.options.with_(CLIENT_IDENTIFIER, own[CLIENT_IDENTIFIER])
@@ -140,7 +141,9 @@ async def clients_without_chaddr_are_told_apart(lab: Lab) -> None:
             offered.append(str(reply.value.yiaddr))
             check(reply.packet, "address that the other has not", offered.count(offered[-1]), 1)
             refusal = client.selecting(reply.value, {SERVER_IDENTIFIER: bytes((192, 0, 2, 1))})
-            client.send(replace(refusal, htype=32, hlen=0, chaddr=bytes(16)))
+            refusals.append(replace(refusal, htype=32, hlen=0, chaddr=bytes(16)))
+        for client, refused in zip((first, second), refusals, strict=True):
+            client.send(refused)
 
 
 @dhcp.case("MSG-14")

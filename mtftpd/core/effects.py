@@ -223,6 +223,7 @@ class ReportKind(Enum):
     PASS_ABORTED = "pass-aborted"
     LISTENER_DONE = "listener-done"
     MASTER_LOST = "master-lost"
+    MASTER_BACK = "master-back"
     FALLBACK = "fallback-to-unicast"
     NO_GROUP = "image-without-group"
     SWAPPED_PORT = "swapped-port"

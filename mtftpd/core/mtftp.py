@@ -6,7 +6,7 @@ from dataclasses import InitVar, dataclass, field
 from math import inf
 
 from mtftpd.core.audience import Audience
-from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SendRun
+from mtftpd.core.effects import Drop, DropReason, Effects, ReportKind, SendRun
 from mtftpd.core.gears import Gears
 from mtftpd.core.groups import Binding
 from mtftpd.core.images import MTFTP_BLOCK_SIZE
@@ -24,8 +24,9 @@ from mtftpd.core.mtftp_timing import (
     give_up_time,
     may_go_on_without_first_ack,
     patience,
-    serves_ipxe_only,
+    probe_wait,
     silence_deadline,
+    was_never_heard,
 )
 from mtftpd.core.pacing import Pacer, interval_after
 from mtftpd.core.pass_rates import PassRates
@@ -115,8 +116,10 @@ class Session(Record):
                 binding = run.binding
                 return (SendRun(binding.data_socket, binding.group, binding.image, block, 1, MTFTP_BLOCK_SIZE),)
             return self._acked_out_of_line(state, number, now)
-        assert isinstance(state, First)
-        return self._acked_first(state, number, now)
+        assert isinstance(state, First | Paced)
+        return (
+            self._acked_first(state, number, now) if isinstance(state, First) else self._acked_again(state, number, now)
+        )
 
     def error(self, source: Endpoint, now: float) -> Effects:
         """Take an ERROR of a client that this session `counts_on`: the client is gone.  It gets no answer."""
@@ -132,8 +135,11 @@ class Session(Record):
     def desert(self, now: float) -> Effects:
         """Take note that the master has opened another file from the same port: it is no longer here."""
         state = self.state
-        assert isinstance(state, First | Lockstep)
-        return self._lose_master(state, "gone", now)
+        if isinstance(state, First | Lockstep):
+            return self._lose_master(state, "gone", now)
+        assert isinstance(state, Paced)
+        state.former = None
+        return ()
 
     def tick(self, now: float) -> Effects:
         """Do what is due at ``now``."""
@@ -159,7 +165,9 @@ class Session(Record):
     def gone(self, address: str, now: float) -> None:
         """Take note that what ``address`` does shows that it does not want the image from here any longer."""
         if self._gears.turned_away(address, self.binding.image.blocks(MTFTP_BLOCK_SIZE)):
-            self._stop_for_nobody(now)
+            state = self.state
+            if isinstance(state, Paced) and state.run.opener is None and not self._gears.audience:
+                state.deserted_at = self.deadline = now
 
     def start(self, now: float) -> Effects:
         """Begin a pass without a master, on an operator's word; () when one runs, or no pace is known for one."""
@@ -248,11 +256,6 @@ class Session(Record):
         blocks = self.binding.image.blocks(MTFTP_BLOCK_SIZE)
         self._gears.opened(source.address, blocks, now, early=isinstance(self.state, Gap))
 
-    def _stop_for_nobody(self, now: float) -> None:
-        state = self.state
-        if isinstance(state, Paced) and state.run.opener is None and not self._gears.audience:
-            state.deserted_at = self.deadline = now
-
     def _reopen(self, state: First | Lockstep, source: Endpoint, now: float) -> Effects:
         """Answer the master, who has lost the current block or its place: both copies, at the port it has now."""
         self.master = state.master = source
@@ -264,10 +267,6 @@ class Session(Record):
             state.heard_at = now
             self.deadline = silence_deadline(self.binding, state)
         return (state.run.to_client(source, state.block), state.run.again(state.block))
-
-    def _ignore(self, source: Endpoint, detail: str) -> Effects:
-        self._totals.ignored += 1
-        return (Drop(DropReason.PASS_RUNNING, source, detail),)
 
     def _acked_first(self, state: First, number: int, now: float) -> Effects:
         run, master = state.run, state.master
@@ -284,6 +283,17 @@ class Session(Record):
             return self._lose_master(state, "complete", now)
         self._move(Event.ACKED, Lockstep(run, master, 2, now, now), now + run.trip.timeout())
         return (run.to_group(2),)
+
+    def _acked_again(self, state: Paced, number: int, now: float) -> Effects:
+        """Take an ACK of a master that was lost: only that of the block it is waited for says that it has no hole."""
+        run, block, master = state.run, state.block, state.former
+        assert master is not None
+        state.former = None
+        if number != state.first or number != block:
+            return (Drop(DropReason.STALE_ACK, master, f"ACK {number} of block {block}, too late"),)
+        run.came_back = True
+        self._move(Event.MASTER_BACK, Lockstep(run, master, block + 1, now, now), now + run.trip.timeout())
+        return (run.to_group(block + 1), run.report_back(master, block))
 
     def _acked_out_of_line(self, state: Lockstep, number: int, now: float) -> Effects:
         """Take an ACK that does not simply ask for the next block."""
@@ -330,14 +340,9 @@ class Session(Record):
         self._totals.masters_lost += 1
         if block > 2:
             self._unheard.heard(state.master.address)
-        elif self._was_never_heard(state, why):
+        elif was_never_heard(self.binding, state, why):
             self._unheard.failed(state.master.address, now, self.binding.seconds + 0.1)
-        lost = Report(
-            ReportKind.MASTER_LOST,
-            state.master.address,
-            None,
-            (("group", str(run.binding.group)), ("why", why), ("block", block), ("blocks", run.blocks)),
-        )
+        lost = run.report_lost(state.master, why, block)
         unanswered = why == "silent" and block > 1
         self._gears.answered(state.master.address, run.trip.smoothed, block, run.lost - unanswered)
         if block == run.blocks:
@@ -349,20 +354,25 @@ class Session(Record):
         if why == "silent" and not run.waiting:
             heard_at = state.heard_at if isinstance(state, Lockstep) else state.sent_at
             deserted_at = heard_at + 3 * (self.binding.seconds + 0.1)
-        self._move(Event.MASTER_LOST, Paced(run, block, pacer, deserted_at), pacer.deadline)
+        former = state.master if why == "silent" and isinstance(state, Lockstep) else None
+        self._move(Event.MASTER_LOST, Paced(run, block, pacer, deserted_at, former, block + 1), pacer.deadline)
         return (lost,)
 
     def _pace(self, state: Paced, now: float) -> Effects:
         if now >= state.deserted_at:
             return self._leave_alone(state, now)
         run = state.run
+        if state.repeats_for_former():
+            self.deadline = min(now + probe_wait(state, state.repeats), state.deserted_at)
+            return (run.again(state.block),)
         room, again = self.budget.allowance(run.binding.group, MTFTP_BLOCK_SIZE, now)
-        count = max(1, min(state.pacer.take(now), run.blocks - state.block, room))
+        count = 1 if state.former else max(1, min(state.pacer.take(now), run.blocks - state.block, room))
         effect = run.to_group(state.block + 1, count)
         state.block += count
         if state.block == run.blocks:
             return (effect, *self._finish(state, "unacknowledged", now))
-        self.deadline = min(max(state.pacer.deadline, again), state.deserted_at)
+        later = max(state.pacer.deadline, again) if state.former is None else now + probe_wait(state, 0)
+        self.deadline = min(later, state.deserted_at)
         return (effect,)
 
     def _finish(self, state: First | Lockstep | Paced, outcome: str, now: float) -> Effects:
@@ -387,8 +397,3 @@ class Session(Record):
         report = self._account(state, ReportKind.PASS_ENDED, "deserted", now)
         self._move(Event.DESERTED, Quiet(), now + give_up_time(self.binding))
         return (report,)
-
-    def _was_never_heard(self, state: First | Lockstep, why: str) -> bool:
-        """Return whether a master fell silent when DATA came to it by the group alone; iPXE has another way out."""
-        is_early = isinstance(state, Lockstep) and state.block < state.run.blocks
-        return is_early and why == "silent" and not serves_ipxe_only(self.binding)

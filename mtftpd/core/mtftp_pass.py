@@ -37,6 +37,8 @@ class Pass:
     ignored: int = 0
     stalled: int = 0
     echoed: int = 0
+    came_back: bool = False
+    """Whether a master was lost and then acknowledged what was sent without it."""
 
     def __post_init__(self) -> None:
         self.blocks = self.binding.image.blocks(MTFTP_BLOCK_SIZE)
@@ -82,6 +84,16 @@ class Pass:
             ("known", len(self.waiting | ({self.opener.address} if self.opener is not None else set()))),
         )
         return Report(ReportKind.PASS_STARTED, self._address(), None, detail)
+
+    def report_lost(self, master: Endpoint, why: str, block: int) -> Report:
+        """Return the record of a master that is gone, as far as can be known."""
+        detail = (("group", str(self.binding.group)), ("why", why), ("block", block), ("blocks", self.blocks))
+        return Report(ReportKind.MASTER_LOST, master.address, None, detail)
+
+    def report_back(self, master: Endpoint, block: int) -> Report:
+        """Return the record of a lost master that has acknowledged ``block``."""
+        detail = (("group", str(self.binding.group)), ("master", str(master)), ("block", block))
+        return Report(ReportKind.MASTER_BACK, master.address, None, detail)
 
     def report_end(self, kind: ReportKind, outcome: str, block: int, now: float) -> Report:
         """Return the record of the end, of which there is exactly one; ``block`` is the last one that was sent."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from math import inf
 
 from mtftpd.core.budget import UNLIMITED, LinkBudget
-from mtftpd.core.effects import Report, ReportKind
+from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind
 from mtftpd.core.groups import Binding
 from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
 from mtftpd.core.mtftp_pass import GroupStatistics, Pass, Totals
@@ -55,6 +55,11 @@ class Record:
         bindings = (self.binding,) if run is None else (self.binding, run.binding)
         return frozenset(binding.image.key for binding in bindings)
 
+    @property
+    def awaited(self) -> Endpoint | None:
+        """Whose acknowledgements are of interest: the master's, or those of one that was lost and may come back."""
+        return self.state.former if isinstance(self.state, Paced) else self.master
+
     def counts_on(self, source: Endpoint) -> bool:
         """Return whether an ERROR from ``source`` would change anything."""
         state = self.state
@@ -84,6 +89,10 @@ class Record:
     @property
     def _run(self) -> Pass | None:
         return self.state.run if isinstance(self.state, First | Lockstep | Paced) else None
+
+    def _ignore(self, source: Endpoint, detail: str) -> Effects:
+        self._totals.ignored += 1
+        return (Drop(DropReason.PASS_RUNNING, source, detail),)
 
     def _account(self, state: First | Lockstep | Paced, kind: ReportKind, outcome: str, now: float) -> Report:
         run, totals = state.run, self._totals

@@ -97,7 +97,7 @@ class MtftpService:
         if session is None:
             return self._acked_by_listener(socket, source, number, now)
         effects = session.acked(number, now)
-        if session.master is None:
+        if session.awaited is None:
             return effects + self._settle(session, now)
         self._deadlines.set(session, session.deadline)
         return effects
@@ -346,8 +346,8 @@ class MtftpService:
         old = self._registered.pop(session, None)
         if old is not None:
             del self._masters[old[0]][old[1]]
-        if isinstance(session, Session) and session.master is not None:
-            socket, master = session.binding.socket, session.master
+        if isinstance(session, Session) and session.awaited is not None:
+            socket, master = session.binding.socket, session.awaited
             other = self._masters[socket].get(master)
             if other is not None:
                 effects = other.desert(now) + self._settle(other, now)

@@ -22,6 +22,9 @@ Rules
  10. Without ``--faithful`` there is a second gear, in which the server is its own master (`mtftpd.core.gears`): the
      same blocks in the same order to the group, DATA 1 by unicast to nobody.  Rules 1 and 3 hold: it is never taken
      while a pass has a real master.
+11. atftp answers no repetition: a master whose acknowledgement was lost is silent until it hears the next block.  The
+    first blocks after a loss are sent like those of lock-step, one by one: if the lost master acknowledges the newest
+    of them, it has missed nothing and is master again.
 
 Whoever listens is never counted as served: the server hears nothing of them (PXE 2.1 section 2.4.10.4).
 """
@@ -34,6 +37,11 @@ from enum import Enum
 from mtftpd.core.mtftp_pass import Pass
 from mtftpd.core.pacing import Pacer
 from mtftpd.wire.datagram import Endpoint
+
+PROBES = 2
+"""Blocks for which a lost master is waited for: with 1 % of loss both of its ACKs are lost once in ten thousand."""
+PROBE_REPEATS = 1
+"""More copies of each, so that a master that lost the block itself answers after all."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,6 +93,26 @@ class Paced:
     block: int
     pacer: Pacer
     deserted_at: float
+    former: Endpoint | None = None
+    """The master that fell silent, as long as it may only not have answered a repetition (rule 11)."""
+    first: int = 0
+    """The block that it is waited for: the first that was sent without it, or a later one."""
+    repeats: int = 0
+    probes: int = 0
+
+    def repeats_for_former(self) -> bool:
+        """Return whether the newest block leaves once more, before the next one, for a lost master to acknowledge."""
+        if self.former is None or self.block != self.first:
+            return False
+        if self.repeats < PROBE_REPEATS:
+            self.repeats += 1
+            return True
+        self.first += 1
+        self.repeats = 0
+        self.probes += 1
+        if self.probes == PROBES:
+            self.former = None
+        return False
 
 
 @dataclass(slots=True, eq=False)
@@ -109,6 +137,7 @@ class Event(Enum):
     ACKED = "acked"
     FINISHED = "finished"
     MASTER_LOST = "master lost"
+    MASTER_BACK = "the lost master acknowledges"
     DESERTED = "deserted"
     EXPIRED = "expired"
     CHANGED = "content changed"
@@ -138,7 +167,7 @@ TABLE: dict[type[State], dict[Event, type[State]]] = {
         Event.MASTER_LOST: Paced,
         Event.ABORT: Quiet,
     },
-    Paced: {Event.FINISHED: Gap, Event.DESERTED: Quiet, Event.ABORT: Quiet},
+    Paced: {Event.MASTER_BACK: Lockstep, Event.FINISHED: Gap, Event.DESERTED: Quiet, Event.ABORT: Quiet},
     Gap: {Event.OPEN: First, Event.PACED: Paced, Event.EXPIRED: Idle, Event.CHANGED: Quiet},
     Quiet: {Event.EXPIRED: Idle},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mtftpd.core.effects import Service
 from mtftpd.core.groups import Binding
-from mtftpd.core.mtftp_states import First, Lockstep
+from mtftpd.core.mtftp_states import First, Lockstep, Paced
 
 GATHER = 0.2
 """Seconds that a first open waits for others, while clients that did not listen before (iPXE) get ready for block 1.
@@ -26,6 +26,13 @@ LONGEST_PATIENCE = 1.0
 """Seconds since the master was heard, after which the pass goes on without it; T/2 where that is less."""
 IPXE_PATIENCE = 0.2
 """The same on iPXE's own group, whose listeners leave after 0.25 s of silence and then boot what they have."""
+
+
+BACK_PATIENCE = 0.15
+"""The same for a master that was lost before and came back: it is one that answers no repetition (atftp)."""
+
+LONGEST_PROBE = 0.1
+"""Seconds that listeners wait for a lost master at a time: all keep awake for 0.25 s (iPXE) or T."""
 
 
 def serves_ipxe_only(binding: Binding) -> bool:
@@ -59,4 +66,16 @@ def silence_deadline(binding: Binding, state: Lockstep) -> float:
     timeout = state.run.trip.timeout
     if state.repeats < MAX_REPEATS:
         return state.sent_at + timeout(state.repeats)
-    return max(state.heard_at + patience(binding), state.sent_at + timeout())
+    patient = BACK_PATIENCE if state.run.came_back else patience(binding)
+    return max(state.heard_at + patient, state.sent_at + timeout())
+
+
+def probe_wait(state: Paced, repeats: int) -> float:
+    """Return how long a lost master has for a block that was repeated so often, with all others kept waiting."""
+    return min(state.run.trip.timeout(repeats), LONGEST_PROBE)
+
+
+def was_never_heard(binding: Binding, state: First | Lockstep, why: str) -> bool:
+    """Return whether a master fell silent when DATA came to it by the group alone; iPXE has another way out."""
+    is_early = isinstance(state, Lockstep) and state.block < state.run.blocks
+    return is_early and why == "silent" and not serves_ipxe_only(binding)

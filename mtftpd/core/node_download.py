@@ -36,6 +36,7 @@ class DownloadWatch:
         self.by_kind: dict[ReportKind, Handler] = {
             ReportKind.PASS_STARTED: self._pass_started,
             ReportKind.MASTER_LOST: self._master_lost,
+            ReportKind.MASTER_BACK: self._master_back,
             ReportKind.PASS_ENDED: self._pass_ended,
             ReportKind.PASS_ABORTED: self._pass_ended,
             ReportKind.LISTENER_DONE: self._listener_done,
@@ -129,6 +130,11 @@ class DownloadWatch:
         if evidence is Evidence.SILENCE and block == blocks:
             evidence, reason = Evidence.LAST_UNACKNOWLEDGED, "it did not acknowledge the last block"
         self.move(master, evidence, f"{reason}, block {block} of {blocks}", packet, now)
+
+    def _master_back(self, report: Report, packet: str, now: float) -> None:
+        detail = dict(report.detail)
+        master = self._visitor(report.address)
+        self.move(master, Evidence.PASS_BEGUN, f"acknowledges again, block {detail['block']}", packet, now)
 
     def _pass_ended(self, report: Report, packet: str, now: float) -> None:
         detail = dict(report.detail)

@@ -317,3 +317,53 @@ class TestTheRateFindsItself:
         lab.until_due()
         assert lab.state == "paced"
         assert lab.service.rates.snapshot()[0].factor == pytest.approx(1.8)
+
+
+class TestAMasterThatComesBack:
+    """atftp answers no repetition: without its acknowledgement it is silent until it hears the next block."""
+
+    def lost(self) -> Lab:
+        lab = Lab(image(BLOCKS))
+        lab.lockstep(A, 10)
+        lab.open(B)
+        while lab.state == "lockstep":
+            effects = lab.until_due()
+        assert reports(effects, ReportKind.MASTER_LOST)
+        assert sent(lab.until_due()) == [(GROUP, 11, 1)]
+        return lab
+
+    def test_that_acknowledges_the_first_block_sent_without_it_is_master_again(self) -> None:
+        lab = self.lost()
+        effects = lab.ack(A, 11)
+        assert sent(effects) == [(GROUP, 12, 1)]
+        (back,) = reports(effects, ReportKind.MASTER_BACK)
+        assert (back["master"], back["block"]) == (str(A), 11)
+        assert lab.group.master == str(A)
+        assert sent(lab.ack(A, 12)) == [(GROUP, 13, 1)]
+
+    def test_the_next_time_less_patience_is_needed(self) -> None:
+        lab = self.lost()
+        lab.ack(A, 11)
+        silent_since = lab.now
+        while lab.state == "lockstep":
+            lab.until_due()
+        assert lab.now - silent_since < 0.2
+
+    @pytest.mark.parametrize("number", [9, 10, 12])
+    def test_that_acknowledges_anything_else_may_have_a_hole(self, number: int) -> None:
+        lab = self.lost()
+        lab.until_due()
+        assert drops(lab.ack(A, number)) == [DropReason.STALE_ACK]
+        assert drops(lab.ack(A, 12)) == [DropReason.NOT_THE_MASTER]
+        assert lab.state == "paced"
+
+    def test_that_has_gone_to_another_file_does_not(self) -> None:
+        lab = Lab(image(BLOCKS), image(BLOCKS, key=2, name="initrd"))
+        lab.lockstep(A, 10)
+        lab.open(B)
+        while lab.group.state == "lockstep":
+            lab.until_due()
+        lab.open(A, b"initrd")
+        lab.run_until(lab.now + 0.003)
+        assert sent(lab.ack(A, 11)) != [(GROUP, 12, 1)]
+        assert lab.group.state == "paced"

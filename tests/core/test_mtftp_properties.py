@@ -116,6 +116,10 @@ class RandomClients(RuleBasedStateMachine):
         detail = dict(report.detail)
         if report.kind is ReportKind.MASTER_LOST:
             self.wire.master = None
+        if report.kind is ReportKind.MASTER_BACK:
+            address, _, port = str(detail["master"]).rpartition(":")
+            self.wire.master = Endpoint(address, int(port))
+            self.wire.acked = int(detail["block"])
         if report.kind in (ReportKind.PASS_ENDED, ReportKind.PASS_ABORTED):
             self.wire.master = None
             self.wire.complete = detail["outcome"] in ("acknowledged", "unacknowledged")

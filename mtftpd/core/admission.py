@@ -73,6 +73,10 @@ class Admission:
         """Go on with another budget; without one nobody waits any longer."""
         self._rate = bandwidth.rate / 8
         self.limited = bandwidth.rate > 0
+        if not self.limited:
+            # The ends of these transfers are not heard of, and a later budget would wait for them.
+            self._committed.clear()
+            self._octets = 0
 
     def hold(self, datagram: Datagram, now: float) -> Effects | None:
         """Take a datagram of port 69; returns the effects of holding it back, or None if it is to be answered now."""

@@ -172,6 +172,18 @@ def test_only_read_requests_wait_and_only_with_a_limit() -> None:
     assert door.order[-1] == 43
 
 
+def test_a_budget_that_returns_knows_nothing_of_transfers_whose_end_it_did_not_hear_of() -> None:
+    door = Door()
+    for number in range(FITS):
+        door.ask(number)
+    door.admission.reconfigure(Bandwidth())
+    for number in range(FITS):
+        door.end(number)
+    door.admission.reconfigure(Bandwidth(RATE))
+    assert door.ask(FITS) is None
+    assert door.admission.statistics().committed == pytest.approx(ROUND / FITS)
+
+
 def test_a_window_counts_as_many_blocks() -> None:
     door = Door()
     news = Report(ReportKind.NODE_STATE, "10.0.0.1")

@@ -72,7 +72,6 @@ class LinkBudget:
         self.reconfigure(bandwidth, mtu)
         self._groups = FlowClass(GROUP_WEIGHT)
         self._transfers = FlowClass(TRANSFER_WEIGHT)
-        self._weights: Mapping[str, float] = bandwidth.weights
         self._sent = 0
         self._suppressed = 0
         self._octets_of = _BlockOctets()
@@ -85,7 +84,7 @@ class LinkBudget:
         self.rate = rate = bandwidth.rate
         self.limited = rate > 0
         self._link = bandwidth.link.name
-        self._weights = bandwidth.weights
+        self._weights: Mapping[str, float] = bandwidth.weights
         self.burst = bandwidth.link.burst(rate, mtu) if self.limited else 0
         """Octets that leave back to back at most."""
         self.depth = self.burst + min(int(rate / 8 * CATCH_UP), self.burst)

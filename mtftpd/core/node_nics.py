@@ -55,8 +55,10 @@ class NicWatch:
         if node is None or not node.nics or node.hardware is None:
             return
         machine = self._nics.machine(node.hardware)
-        for nic in (*node.nics.values(),) if machine is not None else ():
-            if machine is not None and self._nics.is_wrong(nic):
+        if machine is None:
+            return
+        for nic in node.nics.values():
+            if self._nics.is_wrong(nic):
                 self._name(node, machine, nic)
 
     def _takes_over(self, node: Node, machine: Machine, hardware: HardwareAddress, outcome: Report | Drop) -> bool:

@@ -41,7 +41,7 @@ class Answer(Enum):
     SILENT = "silent"
 
 
-class Learnt(NamedTuple):
+class KnownMachine(NamedTuple):
     """What is worth keeping for the next run: these interfaces are one machine, and ``bootable`` is the one."""
 
     nics: tuple[HardwareAddress, ...]
@@ -68,7 +68,7 @@ class Nics:
         self._located: OrderedDict[str, HardwareAddress] = OrderedDict()
         self._inventory = inventory
 
-    def adopt(self, learnt: Iterable[Learnt]) -> None:
+    def adopt(self, learnt: Iterable[KnownMachine]) -> None:
         """Take up what an earlier run has learnt (`snapshot`)."""
         for each in learnt:
             machine = Machine(dict.fromkeys(each.nics), each.bootable, "learnt")
@@ -127,12 +127,12 @@ class Nics:
             machine.bootable, machine.known = hardware, "learnt"
         return hardware
 
-    def learnt(self, hardware: HardwareAddress) -> Learnt | None:
+    def learnt(self, hardware: HardwareAddress) -> KnownMachine | None:
         """Return what was learnt of the machine that ``hardware`` is an interface of."""
         machine = self.machine(hardware)
         if machine is None or machine.known != "learnt" or machine.bootable is None:
             return None
-        return Learnt(tuple(machine.nics), machine.bootable)
+        return KnownMachine(tuple(machine.nics), machine.bootable)
 
     def forget(self, hardware: HardwareAddress) -> None:
         """Forget the machine that ``hardware`` is an interface of."""
@@ -143,11 +143,11 @@ class Nics:
             for uuid in [uuid for uuid, known in self._by_uuid.items() if known is machine]:
                 del self._by_uuid[uuid]
 
-    def snapshot(self) -> tuple[Learnt, ...]:
+    def snapshot(self) -> tuple[KnownMachine, ...]:
         """Return what was learnt of machines with several interfaces."""
         found = {id(machine): machine for machine in self._machines.values()}
         return tuple(
-            Learnt(tuple(machine.nics), machine.bootable)
+            KnownMachine(tuple(machine.nics), machine.bootable)
             for machine in found.values()
             if machine.known == "learnt" and machine.bootable is not None and len(machine.nics) > 1
         )

@@ -11,7 +11,7 @@ from typing import Final
 
 from mtftpd.core.attempts import PAST_ATTEMPTS, Attempt, NodeKey
 from mtftpd.core.effects import Report, ReportKind
-from mtftpd.core.nics import Learnt as Machine
+from mtftpd.core.nics import KnownMachine
 from mtftpd.core.nodes import MAX_NODES, NodeStatistics
 from mtftpd.core.pass_rates import PassRate
 from mtftpd.core.service import BootService
@@ -29,7 +29,7 @@ class Recorder:
         self._service = service
         self._store = store
         self._written: OrderedDict[NodeKey, dict[int, Attempt]] = OrderedDict()
-        self._machines: OrderedDict[HardwareAddress, Machine] = OrderedDict()
+        self._machines: OrderedDict[HardwareAddress, KnownMachine] = OrderedDict()
         former = store.former()
         for attempt in former.attempts:
             self._note(attempt)
@@ -89,7 +89,7 @@ class Recorder:
             self._store.keep(machine)
             self._note_machine(machine)
 
-    def _note_machine(self, machine: Machine) -> None:
+    def _note_machine(self, machine: KnownMachine) -> None:
         self._machines[machine.nics[0]] = machine
         self._machines.move_to_end(machine.nics[0])
         if len(self._machines) > MAX_NODES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mtftpd.core import nics as module
-from mtftpd.core.nics import Answer, Learnt, Nics
+from mtftpd.core.nics import Answer, KnownMachine, Nics
 from mtftpd.core.node_settings import NO_NODES, Inventory, NodeEntry, OtherNics
 from mtftpd.wire.datagram import HardwareAddress
 
@@ -164,7 +164,7 @@ def test_what_was_learnt_outlives_the_server() -> None:
     nics.locate(B, "10.0.0.1")
     nics.loads("10.0.0.1")
     (learnt,) = nics.snapshot()
-    assert learnt == Learnt((A, B, C), B)
+    assert learnt == KnownMachine((A, B, C), B)
     again = Nics(NO_NODES)
     again.adopt((learnt,))
     assert [again.answer(each) for each in (A, B, C)] == [Answer.HOLD, Answer.FULL, Answer.HOLD]
@@ -176,7 +176,7 @@ def test_what_was_learnt_can_be_forgotten() -> None:
     assert nics.learnt(A) is None
     nics.locate(B, "10.0.0.1")
     nics.loads("10.0.0.1")
-    assert nics.learnt(A) == nics.learnt(C) == Learnt((A, B, C), B)
+    assert nics.learnt(A) == nics.learnt(C) == KnownMachine((A, B, C), B)
     nics.forget(C)
     nics.forget(C)
     assert (nics.learnt(A), nics.snapshot(), nics.machine(A)) == (None, (), None)

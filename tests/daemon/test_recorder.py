@@ -14,7 +14,7 @@ from mtftpd.core.experience import NO_EXPERIENCE
 from mtftpd.core.fallback import Node, Trigger
 from mtftpd.core.learning import Firmware, Sign
 from mtftpd.core.nics import Answer
-from mtftpd.core.nics import Learnt as Machine
+from mtftpd.core.nics import KnownMachine
 from mtftpd.core.node_states import NodeState
 from mtftpd.daemon import recorder as module
 from mtftpd.daemon.recorder import Recorder, revive
@@ -155,7 +155,7 @@ def test_a_machine_is_known_by_the_interface_that_boots(run: Run) -> None:
     (address,) = {lease.address for lease in run.service.leases() if lease.key and lease.key.octets == second.octets}
     run.ask("nbp", address=str(address))
     run.hear()
-    assert run.restart().machines == (Machine((first, second), second),)
+    assert run.restart().machines == (KnownMachine((first, second), second),)
     assert run.service.nics.answer(first) is Answer.HOLD
     run.effects = run.service.forget(second)
     run.hear()

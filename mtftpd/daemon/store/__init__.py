@@ -20,7 +20,7 @@ from mtftpd.core.experience import NO_EXPERIENCE, Experience
 from mtftpd.core.fallback import Mark
 from mtftpd.core.learning import Learnt
 from mtftpd.core.leases import Lease
-from mtftpd.core.nics import Learnt as Machine
+from mtftpd.core.nics import KnownMachine
 from mtftpd.core.pass_rates import PassRate
 from mtftpd.net.candidates import FileIdentity
 
@@ -54,7 +54,7 @@ class RunningPass(NamedTuple):
     group: str
 
 
-Memory = Mark | Learnt | Machine | PassRate | Attempt | RunningPass
+Memory = Mark | Learnt | KnownMachine | PassRate | Attempt | RunningPass
 """What is kept in place of what had the same key: node and stage, firmware, first interface, profile, node and number,
 group."""
 
@@ -64,7 +64,7 @@ class Former:
     """What was found out in the run before this one; attempts are in the order in which they moved last."""
 
     experience: Experience = NO_EXPERIENCE
-    machines: tuple[Machine, ...] = ()
+    machines: tuple[KnownMachine, ...] = ()
     rates: tuple[PassRate, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     passes: tuple[RunningPass, ...] = ()

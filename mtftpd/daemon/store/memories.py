@@ -13,7 +13,7 @@ from mtftpd.core.attempts import Attempt, NodeKey
 from mtftpd.core.experience import Experience
 from mtftpd.core.fallback import Mark, Node, Trigger
 from mtftpd.core.learning import Firmware, Learnt, Sign
-from mtftpd.core.nics import Learnt as Machine
+from mtftpd.core.nics import KnownMachine
 from mtftpd.core.node_states import NodeState
 from mtftpd.core.pass_rates import PassRate
 from mtftpd.daemon.store import Former, Memory, RunningPass
@@ -112,19 +112,19 @@ def _learnt(node: str, fingerprint: str, signs: str, at: float) -> Learnt:
     return Learnt(Firmware(_hardware(node), _fingerprint(fingerprint)), shown, _time(at, node))
 
 
-def _machine_key(machine: Machine) -> str:
+def _machine_key(machine: KnownMachine) -> str:
     return _node_text(machine.nics[0])
 
 
-def _machine_row(machine: Machine) -> Row:
+def _machine_row(machine: KnownMachine) -> Row:
     return _machine_key(machine), " ".join(map(_node_text, machine.nics)), _node_text(machine.bootable)
 
 
-def _machine(interfaces: str, bootable: str) -> Machine:
+def _machine(interfaces: str, bootable: str) -> KnownMachine:
     nics = tuple(_hardware(text) for text in interfaces.split())
     if (which := _hardware(bootable)) not in nics:
         raise ValueError(f"{bootable} is none of {interfaces}")
-    return Machine(nics, which)
+    return KnownMachine(nics, which)
 
 
 def _rate_row(rate: PassRate) -> Row:
@@ -204,7 +204,7 @@ def _time(value: float, what: str) -> float:
 _KINDS: Final[dict[type, _Kind]] = {
     Mark: _Kind(MARKS, _mark_key, _mark_row),
     Learnt: _Kind(LEARNT, _learnt_key, _learnt_row),
-    Machine: _Kind(MACHINES, _machine_key, _machine_row),
+    KnownMachine: _Kind(MACHINES, _machine_key, _machine_row),
     PassRate: _Kind(RATES, lambda each: each.profile, _rate_row),
     Attempt: _Kind(ATTEMPTS, _attempt_key, _attempt_row),
     RunningPass: _Kind(PASSES, lambda each: each.group, lambda each: (each.group,)),

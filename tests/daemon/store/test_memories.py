@@ -15,7 +15,7 @@ from mtftpd.core.attempts import Attempt
 from mtftpd.core.experience import Experience
 from mtftpd.core.fallback import Mark, Node, Trigger
 from mtftpd.core.learning import Firmware, Learnt, Sign
-from mtftpd.core.nics import Learnt as Machine
+from mtftpd.core.nics import KnownMachine
 from mtftpd.core.node_states import NodeState
 from mtftpd.core.pass_rates import PassRate
 from mtftpd.daemon.store import Former, Memory, RunningPass
@@ -28,7 +28,7 @@ HARDWARE = HardwareAddress(1, bytes.fromhex("020000000001"))
 FIRMWARE = Fingerprint(b"PXEClient", b"\1\3", b"", b"", b"\0\0", b"\1\2\1", 17, 6)
 MARK = Mark(Node(HARDWARE, "intel-bios"), FIRMWARE, Trigger.F5, 100.0)
 LEARNT = Learnt(Firmware(HARDWARE, FIRMWARE), frozenset((Sign.NO_OACK,)), 100.0)
-MACHINE = Machine((HARDWARE, HARDWARE._replace(htype=6)), HARDWARE)
+MACHINE = KnownMachine((HARDWARE, HARDWARE._replace(htype=6)), HARDWARE)
 RATE = PassRate("intel-bios", 0.001)
 ATTEMPT = Attempt(
     HARDWARE, 3, 90.0, 100.0, NodeState.DONE, "why", "ACK", False, 1, "10.0.0.9", "rom", "intel-bios", "nbp",
@@ -54,7 +54,7 @@ attempts = st.builds(
     Attempt, hardware | st.just("10.0.0.77"), st.integers(1, 5), times, times, st.sampled_from(NodeState), words, words,
     st.booleans(), st.integers(1, 9), st.just("10.0.0.9"), stages, stages, words, words,
 )  # fmt: skip
-machines = st.lists(hardware, min_size=2, max_size=4).map(lambda nics: Machine(tuple(nics), nics[-1]))
+machines = st.lists(hardware, min_size=2, max_size=4).map(lambda nics: KnownMachine(tuple(nics), nics[-1]))
 numbers = st.floats(0.001, 100.0)
 rates = st.builds(PassRate, stages, numbers, numbers, st.integers(1, 64), numbers)
 passes = st.builds(RunningPass, st.sampled_from(("239.1.1.1:1799", "239.1.1.2:1799")))
@@ -79,7 +79,7 @@ def former_of(memories: Iterable[Memory]) -> Former:
             tuple(each for each in kept if isinstance(each, Mark)),
             tuple(each for each in kept if isinstance(each, Learnt)),
         ),
-        tuple(each for each in kept if isinstance(each, Machine)),
+        tuple(each for each in kept if isinstance(each, KnownMachine)),
         tuple(each for each in kept if isinstance(each, PassRate)),
         tuple(each for each in kept if isinstance(each, Attempt)),
         tuple(each for each in kept if isinstance(each, RunningPass)),

@@ -13,12 +13,12 @@ constructor carry it to another run.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
+from mtftpd.core.memory import Memory
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire.datagram import HardwareAddress
 
@@ -74,21 +74,18 @@ class FallbackMemory:
     """The marks of all nodes; ``marks`` are those of an earlier run, their times on the clock of this one."""
 
     def __init__(self, marks: Iterable[Mark] = ()) -> None:
-        self._marks: OrderedDict[Node, Mark] = OrderedDict()
-        self._changed: dict[Node, tuple[Mark, bool]] = {}
+        self._marks: Memory[Node, Mark] = Memory(MAX_MARKS)
         for mark in sorted(marks, key=lambda each: each.at):
-            self._put(mark)
-        self._changed.clear()
+            self._marks.put(mark.node, mark)
+        self._marks.take_changed()
 
     def take_changed(self) -> tuple[tuple[Mark, bool], ...]:
         """Return the marks that have changed since the last call, and whether they are held or forgotten (False)."""
-        changed = tuple(self._changed.values())
-        self._changed.clear()
-        return changed
+        return self._marks.take_changed()
 
     def snapshot(self) -> tuple[Mark, ...]:
         """Return all marks, the oldest first."""
-        return tuple(self._marks.values())
+        return self._marks.values()
 
     def against(self, node: Node, fingerprint: Fingerprint, now: float) -> Trigger | None:
         """Return why ``node`` is not to be told of a group, or None."""
@@ -101,16 +98,15 @@ class FallbackMemory:
         """Take note of a bad sign; returns the mark that it replaces, for `forgive`."""
         before = self._marks.get(node)
         failures = before.failures + 1 if before is not None and before.fingerprint == fingerprint else 1
-        self._put(Mark(node, fingerprint, trigger, now, failures))
+        self._marks.put(node, Mark(node, fingerprint, trigger, now, failures))
         return before
 
     def forgive(self, node: Node, before: Mark | None) -> None:
         """Take a bad sign back, because it was not the node's fault; ``before`` is what `failed` returned."""
-        if before is not None:
-            self._marks[node] = before
-            self._note(before)
-        elif (mark := self._marks.pop(node, None)) is not None:
-            self._note(mark, held=False)
+        if before is None:
+            self._marks.forget(node)
+        else:
+            self._marks.replace(node, before)
 
     def succeeded(self, node: Node) -> None:
         """Take note that ``node`` got its file by multicast."""
@@ -118,25 +114,12 @@ class FallbackMemory:
         if mark is None:
             return
         if mark.successes + 1 >= CLEARED_BY:
-            del self._marks[node]
-            self._note(mark, held=False)
+            self._marks.forget(node)
         else:
-            self._marks[node] = replace(mark, successes=mark.successes + 1)
-            self._note(self._marks[node])
+            self._marks.replace(node, replace(mark, successes=mark.successes + 1))
 
     def forget(self, hardware: HardwareAddress) -> None:
         """Hold nothing against ``hardware`` any longer."""
-        for mark in [each for each in self._marks.values() if each.node.hardware == hardware]:
-            self.forgive(mark.node, None)
-
-    def _put(self, mark: Mark) -> None:
-        self._marks[mark.node] = mark
-        self._marks.move_to_end(mark.node)
-        self._note(mark)
-        if len(self._marks) > MAX_MARKS:
-            self._note(self._marks.popitem(last=False)[1], held=False)
-
-    def _note(self, mark: Mark, *, held: bool = True) -> None:
-        self._changed[mark.node] = (mark, held)
-        if len(self._changed) > MAX_MARKS:  # Nobody asks.
-            del self._changed[next(iter(self._changed))]
+        for mark in self._marks.values():
+            if mark.node.hardware == hardware:
+                self._marks.forget(mark.node)

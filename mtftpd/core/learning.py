@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from mtftpd.core.effects import Effects, Report, ReportKind
 from mtftpd.core.fallback import Trigger
+from mtftpd.core.memory import Memory
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import HardwareAddress
@@ -89,22 +90,19 @@ class Learning:
     """What is learnt of all nodes; ``known`` is the `snapshot` of an earlier run, with its times on this clock."""
 
     def __init__(self, known: Iterable[Learnt] = ()) -> None:
-        self._known: OrderedDict[Firmware, Learnt] = OrderedDict()
+        self._known: Memory[Firmware, Learnt] = Memory(MAX_FIRMWARES)
         self._at: OrderedDict[str, tuple[Firmware, frozenset[ServerAction]]] = OrderedDict()
-        self._changed: dict[Firmware, tuple[Learnt, bool]] = {}
         for each in sorted(known, key=lambda learnt: learnt.at):
-            self._put(each)
-        self._changed.clear()
+            self._known.put(each.firmware, each)
+        self._known.take_changed()
 
     def take_changed(self) -> tuple[tuple[Learnt, bool], ...]:
         """Return what has changed since the last call, and whether it is known or forgotten (False)."""
-        changed = tuple(self._changed.values())
-        self._changed.clear()
-        return changed
+        return self._known.take_changed()
 
     def snapshot(self) -> tuple[Learnt, ...]:
         """Return everything, the oldest first."""
-        return tuple(self._known.values())
+        return self._known.values()
 
     def of(self, firmware: Firmware) -> Lesson:
         """Return what is done about ``firmware``."""
@@ -127,7 +125,7 @@ class Learning:
         """Take note of a sign; returns its report, which is to be written down, unless it was known."""
         known = self._known.get(firmware)
         signs = frozenset((sign,)) if known is None else known.signs | {sign}
-        self._put(Learnt(firmware, signs, now))
+        self._known.put(firmware, Learnt(firmware, signs, now))
         if known is not None and sign in known.signs:
             return ()
         trigger = (("trigger", TRIGGERS[sign].name),) if sign in TRIGGERS else ()
@@ -146,17 +144,6 @@ class Learning:
 
     def forget(self, hardware: HardwareAddress) -> None:
         """Forget what was learnt of every firmware of ``hardware``."""
-        for firmware in [each for each in self._known if each.hardware == hardware]:
-            self._note(self._known.pop(firmware), known=False)
-
-    def _put(self, learnt: Learnt) -> None:
-        self._known[learnt.firmware] = learnt
-        self._known.move_to_end(learnt.firmware)
-        self._note(learnt)
-        if len(self._known) > MAX_FIRMWARES:
-            self._note(self._known.popitem(last=False)[1], known=False)
-
-    def _note(self, learnt: Learnt, *, known: bool = True) -> None:
-        self._changed[learnt.firmware] = (learnt, known)
-        if len(self._changed) > MAX_FIRMWARES:  # Nobody asks.
-            del self._changed[next(iter(self._changed))]
+        for learnt in self._known.values():
+            if learnt.firmware.hardware == hardware:
+                self._known.forget(learnt.firmware)

@@ -13,8 +13,7 @@ from mtftpd.core.effects import Report
 from mtftpd.core.experience import NO_EXPERIENCE
 from mtftpd.core.fallback import Node, Trigger
 from mtftpd.core.learning import Firmware, Sign
-from mtftpd.core.nics import Answer
-from mtftpd.core.nics import KnownMachine
+from mtftpd.core.nics import Answer, KnownMachine
 from mtftpd.core.node_states import NodeState
 from mtftpd.daemon import recorder as module
 from mtftpd.daemon.recorder import Recorder, revive

@@ -6,7 +6,7 @@ from dataclasses import InitVar, dataclass, field
 from math import inf
 
 from mtftpd.core.audience import Audience
-from mtftpd.core.effects import Drop, DropReason, Effects, ReportKind, SendRun
+from mtftpd.core.effects import Drop, DropReason, Effects, ReportKind, new_run
 from mtftpd.core.gears import Gears
 from mtftpd.core.groups import Binding
 from mtftpd.core.images import MTFTP_BLOCK_SIZE
@@ -114,7 +114,7 @@ class Session(Record):
                 run.sent += 1
                 self.deadline = now + trip.timeout()
                 binding = run.binding
-                return (SendRun(binding.data_socket, binding.group, binding.image, block, 1, MTFTP_BLOCK_SIZE),)
+                return (new_run((binding.data_socket, binding.group, binding.image, block, 1, MTFTP_BLOCK_SIZE, 0)),)
             return self._acked_out_of_line(state, number, now)
         assert isinstance(state, First | Paced)
         return (

@@ -44,4 +44,8 @@ class RoundTrip:
         """Return how long to wait before repetition ``attempt`` (from 0), doubled each time, within the limits."""
         smoothed = self.smoothed
         wait = self._initial if smoothed is None else smoothed + _DEVIATIONS * self.deviation
-        return min(max(wait, self._floor) * (1 << attempt), self._cap)
+        if wait < self._floor:
+            wait = self._floor
+        if attempt:
+            wait *= 1 << attempt
+        return wait if wait < self._cap else self._cap

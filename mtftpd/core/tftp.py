@@ -18,11 +18,10 @@ The rules:
 from __future__ import annotations
 
 from enum import Enum
-from functools import partial
 from typing import NamedTuple
 
 from mtftpd.core.block_numbers import MAX_NUMBER, block_meant, number_on_wire
-from mtftpd.core.effects import ReportKind, Send, SendRun
+from mtftpd.core.effects import ReportKind, Send, SendRun, new_run
 from mtftpd.core.filenames import shown
 from mtftpd.core.images import Image
 from mtftpd.core.rtt import CAP, RoundTrip
@@ -118,9 +117,6 @@ _NEVER = -2
 
 _UNMEASURED = RoundTrip()
 """Shared by all transfers before their first sample."""
-
-_new_run = partial(tuple.__new__, SendRun)
-"""`SendRun` from a tuple of all its fields: 0.15 us instead of 0.27 us, once per ACK."""
 
 
 class Asked(NamedTuple):
@@ -259,7 +255,7 @@ class Transfer:
         self.sent_at = now
         self._laps = laps = self._laps - 1
         self.awaited = self.awaited + window if laps else _NEVER
-        return _new_run((self.socket, self.peer, self.image, first, window, self.block_size, self.rollover))
+        return new_run((self.socket, self.peer, self.image, first, window, self.block_size, self.rollover))
 
     def acknowledge(self, number: int, now: float) -> SendRun | None:
         """Take any ACK; returns what to send, or None if it is the end (see `outcome`) or means nothing."""

@@ -75,6 +75,7 @@ class MtftpService:
         self._groups = groups
         self._offered = offered
         self._budget = budget
+        self._opened: Callable[[str, float], None] | None = None
         self._factor: Callable[[str, float], float] | None = None
         self._sessions = {binding.group: self._session(binding) for binding in groups.bindings}
         self._retiring: list[Machine] = []
@@ -164,6 +165,10 @@ class MtftpService:
             if str(session.binding.group) == group:
                 effects += session.start(now) + self._settle(session, now)
         return effects
+
+    def tell_opens(self, opened: Callable[[str, float], None]) -> None:
+        """Tell ``opened`` from now on which address asks for a file, and when."""
+        self._opened = opened
 
     def slow_down(self, factor: Callable[[str, float], float]) -> None:
         """Ask ``factor`` from now on which part of its rate a group is sent with where there is no master."""
@@ -300,6 +305,8 @@ class MtftpService:
     def _request(self, socket: int, source: Endpoint, request: Request, now: float) -> Effects:
         if request.opcode != Opcode.RRQ:
             return (Drop(DropReason.WRITE_REQUEST, source),)
+        if self._opened is not None:
+            self._opened(source.address, now)
         if request.mode != OCTET:
             return (Drop(DropReason.BAD_MODE, source, shown(request.mode)),)
         name = normalise(request.filename)

@@ -48,4 +48,6 @@ class RoundTrip:
             wait = self._floor
         if attempt:
             wait *= 1 << attempt
-        return wait if wait < self._cap else self._cap
+        if wait > self._cap:
+            wait = self._cap
+        return wait

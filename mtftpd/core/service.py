@@ -31,9 +31,6 @@ from mtftpd.core.single_port import SinglePort
 from mtftpd.core.tftp_reports import TftpStatistics
 from mtftpd.core.tftp_service import TftpService
 from mtftpd.wire.datagram import Datagram, HardwareAddress
-from mtftpd.wire.tftp import Opcode
-
-_READ_REQUEST = bytes((Opcode.RRQ,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +76,7 @@ class BootService:
         self.rates = PassRates()
         self._mtftp = MtftpService(settings, self.groups, self._dhcp.offered, self.budget, self.rates)
         self._mtftp.slow_down(self.fallback.rate_factor)
+        self._mtftp.tell_opens(self._dhcp.loads)  # an open says which interface of a machine boots
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered, self.learning.actions, self._dhcp.left_out_at)
         self._single_port = SinglePort(self._tftp.stays_on_69)
         self.nodes = NodeWatch(settings, catalogue, self.nics)
@@ -87,8 +85,8 @@ class BootService:
             Service.DHCP: self._receive_dhcp,
             Service.PXE: self._receive_dhcp,
             Service.TFTP: self._receive_request,
-            Service.MTFTP: self._receive_open,
-            Service.MTFTP_IPXE: self._receive_open,
+            Service.MTFTP: self._mtftp.receive,
+            Service.MTFTP_IPXE: self._mtftp.receive,
             Service.MTFTP_SWAPPED: self._mtftp.receive,
         }
 
@@ -161,12 +159,6 @@ class BootService:
                 self._arp.asked(effect.address, now)
                 effects += self._mtftp.fetched_by_unicast(effect.address, str(dict(effect.detail)["file"]), now)
         return self._arp.take() + effects
-
-    def _receive_open(self, datagram: Datagram, now: float) -> Effects:
-        """Take an open or an ACK of a master; an open says which interface of a machine boots."""
-        if datagram.data[1:2] == _READ_REQUEST:
-            self._dhcp.loads(datagram.source.address, now)
-        return self._mtftp.receive(datagram, now)
 
     def next_deadline(self) -> float | None:
         """Return when `tick` must be called next, or None while nothing is waited for."""

@@ -107,3 +107,68 @@ def test_nothing_disappears_without_a_drop_and_each_node_waits_once(steps: list[
             dropped += queue.put(message(node, number)) is not None
     assert put == taken + dropped + len(queue)
     assert len(queue) <= 4
+
+
+REQUEST = bytes.fromhex("350103")
+
+
+def test_who_has_an_offer_goes_before_all_who_only_begin() -> None:
+    queue = DhcpQueue()
+    began = [message(node, 1) for node in (1, 2, 3)]
+    asks = [message(node, 1, options=REQUEST) for node in (4, 5)]
+    for each in (*began, *asks):
+        assert queue.put(each) is None
+    drop = queue.put(message(2, 2, options=REQUEST))
+    assert drop is not None
+    assert drop.reason is DropReason.SUPERSEDED
+    assert [queue.take() for _ in range(5)] == [*asks, message(2, 2, options=REQUEST), began[0], began[2]]
+
+
+def test_who_begins_again_has_given_up_what_it_requested() -> None:
+    queue = DhcpQueue()
+    assert queue.put(message(1, 1, options=REQUEST)) is None
+    drop = queue.put(message(1, 2))
+    assert drop is not None
+    assert (drop.reason, queue.take(), len(queue)) == (DropReason.SUPERSEDED, message(1, 2), 0)
+
+
+def test_of_too_many_those_who_begin_are_dropped_first() -> None:
+    queue = DhcpQueue(most=2)
+    asked = message(1, 1, options=REQUEST)
+    for each in (asked, message(2, 1)):
+        assert queue.put(each) is None
+    drop = queue.put(message(3, 1, options=REQUEST))
+    assert drop is not None
+    assert (drop.reason, drop.detail) == (DropReason.DHCP_QUEUE_FULL, "02:00:00:00:00:02")
+    assert queue.take() == asked
+
+
+def test_a_crowd_is_answered_from_its_end_until_it_is_small_enough() -> None:
+    queue = DhcpQueue(patient=3)
+    for node in range(1, 6):
+        assert queue.put(message(node, 1)) is None
+    assert queue.put(message(2, 2)) is not None, "who asks again is the last to come"
+    assert [queue.take() for _ in range(5)] == [message(2, 2), *(message(node, 1) for node in (5, 1, 3, 4))]
+
+
+GIVES_UP_AFTER = 1_000
+
+
+@pytest.mark.parametrize("clients", [2_000, 10_000])
+def test_four_times_as_many_questions_as_can_be_answered_leave_the_rate_as_it_is(clients: int) -> None:
+    """One exchange takes a millisecond; a client takes no OFFER for what it asked longer than a second ago."""
+    queue = DhcpQueue()
+    asked = completed = 0
+    for now in range(6_000):
+        for _ in range(4):
+            asked += 1
+            queue.put(message(asked % clients, now))
+        for _ in range(2):
+            taken = queue.take()
+            node = int.from_bytes(taken.data[32:34], "big")
+            began = int.from_bytes(taken.data[:24], "big")
+            if taken.data[-3:] == REQUEST:
+                completed += 1
+            elif now - began < GIVES_UP_AFTER:
+                queue.put(message(node, began, options=REQUEST))
+    assert completed >= 0.8 * 6_000

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tools.bench.meter import Meter
@@ -49,12 +49,14 @@ def multicast_command(peer: str, root: Path, folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(segment: Segment, command: list[str], port: int) -> Iterator[Meter]:
+def running(
+    segment: Segment, command: list[str], port: int, environment: Mapping[str, str] = os.environ
+) -> Iterator[Meter]:
     """Run a server in the server namespace; it has bound UDP ``port`` when the block begins."""
     with Meter() as meter, tempfile.TemporaryFile() as output:
         process = segment.start(
             segment.server, *command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, preexec_fn=meter.enter,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**environment, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         try:
             _wait_for_port(segment, process, port)

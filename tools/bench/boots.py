@@ -1,0 +1,196 @@
+"""Mass boots, DHCP and all, of our server and its peers: ``python -m tools.bench.boots [--only NAME] [--out DIR]``.
+
+The clients are those of `tools.bench.crowd`, all behind one port of a switch, whose rate and queue are given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mtftpd.sim.memory import Content
+from tools.bench import peers, wire
+from tools.bench.crowd import IMAGE_SEED
+from tools.lab.segment import SERVER_ADDRESS, Segment
+from tools.lab.segment import run as run_command
+
+RANGE = ("10.77.16.1", "10.77.79.254")
+PORT = "p1"
+SERVERS = ("mtftpd", "mtftpd, unicast", "dnsmasq", "Kea + tftpd-hpa", "Kea + atftpd")
+
+
+@dataclass(frozen=True)
+class Case:
+    """``rate`` in bit/s, ``queue`` and ``size`` in octets, ``loss`` as a fraction for each node and direction."""
+
+    name: str
+    nodes: int
+    size: int
+    rate: float
+    queue: int
+    rom: str
+    loss: float = 0.0
+    limit: float = 120.0
+    more: tuple[str, ...] = ()
+
+
+MIB = 1 << 20
+ONCE = ("--one-request", "20")
+CASES = (
+    *(Case(f"becker-{nodes}", nodes, MIB, 100e6, 128 << 10, "becker-worst", more=ONCE) for nodes in (100, 200)),
+    *(Case(f"mass-{name}-{loss:g}", 2_000, 16 * MIB, rate, queue, "spec", loss / 100, 300.0)
+      for name, rate, queue in (("1g", 1e9, 1_500_000), ("100m", 100e6, 1_500_000)) for loss in (0, 1)),
+)  # fmt: skip
+
+
+def mtftpd(case: Case, folder: Path, *, multicast: bool) -> list[str]:
+    """Return the command of our server; the link is told, since a virtual card says 10 Gbit/s."""
+    link = "switch-1g" if case.rate >= 1e9 else "switch-100"
+    return [
+        sys.executable, "-m", "mtftpd", "serve", "--interface", "eth0", "--mode", "dhcp", "--range", "-".join(RANGE),
+        "--root", str(folder / "root"), "--image", "image=image", "--boot-file", "image", "--link", link,
+        "--rate", f"{case.rate * 0.95 / 1e6:g}M", "--state", str(folder / "state"),
+        "--control", str(folder / "control"), *(("--group", peers.GROUP) if multicast else ()),
+    ]  # fmt: skip
+
+
+def kea(folder: Path) -> list[str]:
+    """Return the command of Kea with its leases in a file."""
+    configuration = {
+        "Dhcp4": {
+            "interfaces-config": {"interfaces": ["eth0"]},
+            "lease-database": {"type": "memfile", "name": str(folder / "leases.csv")},
+            "next-server": SERVER_ADDRESS, "boot-file-name": "image",
+            "option-data": [
+                {"code": 60, "name": "vendor-class-identifier", "data": "PXEClient", "always-send": True},
+                {"code": 43, "csv-format": False, "data": "060108FF", "always-send": True},
+            ],
+            "subnet4": [{"subnet": "10.77.0.0/16", "pools": [{"pool": " - ".join(RANGE)}]}],
+        }
+    }  # fmt: skip
+    path = folder / "kea.json"
+    path.write_text(json.dumps(configuration))
+    return ["env", f"KEA_PIDFILE_DIR={folder}", f"KEA_LOCKFILE_DIR={folder}", "kea-dhcp4", "-c", str(path)]
+
+
+def dnsmasq(folder: Path) -> list[str]:
+    """Return the command of dnsmasq as its users run it for many nodes: no ping, and its limits raised."""
+    return [
+        *peers.unicast_command("dnsmasq", folder / "root"), f"--dhcp-range={RANGE[0]},{RANGE[1]},255.255.0.0",
+        "--no-ping", "--dhcp-lease-max=70000", f"--dhcp-leasefile={folder}/leases", "--dhcp-authoritative",
+        f"--dhcp-boot=image,,{SERVER_ADDRESS}", "--dhcp-option-force=60,PXEClient", "--dhcp-option-force=43,06:01:08:ff",
+        "--log-facility=/dev/null", "--conf-file=/dev/null",
+    ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def serving(segment: Segment, server: str, case: Case, folder: Path) -> Iterator[None]:
+    """Run one of `SERVERS`."""
+    with contextlib.ExitStack() as stack:
+        start = lambda command, port: stack.enter_context(peers.running(segment, command, port))  # noqa: E731
+        match server:
+            case "mtftpd" | "mtftpd, unicast":
+                start(mtftpd(case, folder, multicast=server == "mtftpd"), 69)
+            case "dnsmasq":
+                start(dnsmasq(folder), 69)
+            case _:
+                start(kea(folder), 67)
+                start(peers.unicast_command(server.removeprefix("Kea + "), folder / "root"), 69)
+        yield
+
+
+def boot(segment: Segment, server: str, case: Case) -> dict[str, Any]:
+    """Let the nodes of ``case`` boot from ``server`` and return what was seen."""
+    wire.shape(segment, PORT, case.rate, case.queue)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "root").mkdir()
+        folder.chmod(0o755)
+        (folder / "root" / "image").write_bytes(Content(case.size, IMAGE_SEED).octets)
+        ours = server.startswith("mtftpd")
+        with serving(segment, server, case, folder):
+            packets, octets = wire.sent(segment, PORT)
+            output = segment.run(
+                segment.client(1), sys.executable, "-m", "tools.bench.crowd", str(case.size), "--nodes",
+                str(case.nodes), "--rom", case.rom, "--loss", str(case.loss), "--limit", str(case.limit), *case.more,
+                *(() if ours else ("--no-faults",)), timeout=case.limit + 120,
+            )  # fmt: skip
+            after = wire.sent(segment, PORT)
+    seen: dict[str, Any] = json.loads(output)
+    on_wire = after[1] - octets
+    times = seen["seconds"] / (on_wire * 8 / case.rate) if seen["seconds"] else None
+    return {
+        "case": case.name, "server": server, **seen, "packets": after[0] - packets, "wire_megabytes": on_wire / 1e6,
+        "time_over_wire": times, "dropped_by_switch": wire.dropped(segment, PORT),
+    }  # fmt: skip
+
+
+COLUMNS = ("booted", "lost", "wrong", "dhcp_seconds", "median_seconds", "seconds", "wire_megabytes", "time_over_wire",
+           "dropped_by_switch", "overflowed")  # fmt: skip
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return all runs as a Markdown table."""
+    lines = [f"| case | server | {' | '.join(column.replace('_', ' ') for column in COLUMNS)} | failures |",
+             "|---" * (len(COLUMNS) + 3) + "|"]  # fmt: skip
+    for row in rows:
+        cells = ["-" if row[column] is None else f"{row[column]:.4g}" for column in COLUMNS]
+        failures = ", ".join(f"{count} {reason}" for reason, count in row["failures"].items())
+        lines.append(f"| {row['case']} | {row['server']} | {' | '.join(cells)} | {failures} |")
+    return "\n".join([*lines, ""])
+
+
+def scaled(case: Case, share: float) -> Case:
+    """Return ``case`` with a smaller image."""
+    return Case(case.name, case.nodes, int(case.size * share), case.rate, case.queue, case.rom, case.loss, case.limit,
+                case.more)  # fmt: skip
+
+
+@click.command()
+@click.option("--only", help="Run the cases whose names begin so.")
+@click.option("--server", "servers", multiple=True, type=click.Choice(SERVERS), help="Run this one. Repeatable.")
+@click.option("--scale", default=1.0, help="Share of the size of the images, to try it out.")
+@click.option("--nodes", type=int, help="Number of nodes, to try it out.")
+@click.option("--repeat", default=1, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for boots.json and boots.md.")
+def main(only: str | None, servers: tuple[str, ...], scale: float, nodes: int | None, repeat: int,
+         out: Path | None) -> None:  # fmt: skip
+    r"""Boot many nodes at once from mtftpd and its peers, one server after the other.
+
+    \b
+    Examples:
+      python -m tools.bench.boots --only becker
+      python -m tools.bench.boots --only mass-1g --server mtftpd --out bench-out
+    """
+    rows: list[dict[str, Any]] = []
+    with Segment("boo", clients=1) as segment:
+        for case in CASES:
+            if only is not None and not case.name.startswith(only):
+                continue
+            small = scaled(case, scale)
+            if nodes is not None:
+                small = Case(**{**small.__dict__, "nodes": nodes})
+            for _ in range(repeat):
+                for server in servers or SERVERS:
+                    began = time.monotonic()
+                    rows.append(boot(segment, server, small))
+                    click.echo(f"{case.name} {server}: {time.monotonic() - began:.0f} s", err=True)
+    click.echo(table(rows))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "boots.json").write_text(json.dumps(rows, indent=1))
+        (out / "boots.md").write_text(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -73,7 +73,7 @@ def kea(folder: Path) -> list[str]:
             "next-server": SERVER_ADDRESS, "boot-file-name": "image",
             "option-data": [
                 {"code": 60, "name": "vendor-class-identifier", "data": "PXEClient", "always-send": True},
-                {"code": 43, "csv-format": False, "data": "060108FF", "always-send": True},
+                {"code": 43, "csv-format": False, "data": "06010AFF", "always-send": True},
             ],
             "subnet4": [{"subnet": "10.77.0.0/16", "pools": [{"pool": " - ".join(RANGE)}]}],
         }
@@ -88,7 +88,7 @@ def dnsmasq(folder: Path) -> list[str]:
     return [
         *peers.unicast_command("dnsmasq", folder / "root"), f"--dhcp-range={RANGE[0]},{RANGE[1]},255.255.0.0",
         "--no-ping", "--dhcp-lease-max=70000", f"--dhcp-leasefile={folder}/leases", "--dhcp-authoritative",
-        f"--dhcp-boot=image,,{SERVER_ADDRESS}", "--dhcp-option-force=60,PXEClient", "--dhcp-option-force=43,06:01:08:ff",
+        f"--dhcp-boot=image,,{SERVER_ADDRESS}", "--dhcp-option-force=60,PXEClient", "--dhcp-option-force=43,06:01:0a:ff",
         "--log-facility=/dev/null", "--conf-file=/dev/null",
     ]  # fmt: skip
 
@@ -185,11 +185,11 @@ def main(only: str | None, servers: tuple[str, ...], scale: float, nodes: int | 
                     began = time.monotonic()
                     rows.append(boot(segment, server, small))
                     click.echo(f"{case.name} {server}: {time.monotonic() - began:.0f} s", err=True)
+                    if out is not None:
+                        out.mkdir(parents=True, exist_ok=True)
+                        (out / "boots.json").write_text(json.dumps(rows, indent=1))
+                        (out / "boots.md").write_text(table(rows))
     click.echo(table(rows))
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "boots.json").write_text(json.dumps(rows, indent=1))
-        (out / "boots.md").write_text(table(rows))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import re
 import select
 import socket
 import statistics
@@ -257,8 +258,8 @@ class Crowd:
             "nodes": len(self.members), "booted": len(booted), "lost": len(self.members) - len(booted),
             "wrong": wrong + self.wrong_blocks,
             "ways": dict(Counter(member.detail for member in booted)),
-            "failures": dict(Counter(member.detail or f"not done in phase {member.station.node.phase.value}"
-                                     for member in everybody if member.station.node.phase is not Phase.DONE)),
+            "failures": dict(Counter(_reason(member) for member in everybody
+                                     if member.station.node.phase is not Phase.DONE)),
             "fallbacks": dict(Counter(member.station.node.fallback for member in everybody
                                       if member.station.node.fallback)),
             "dhcp_seconds": planned[-1] if planned else None,
@@ -267,6 +268,12 @@ class Crowd:
             "overflowed": sockets.overflowed(self._wire) + sum(sockets.overflowed(each)
                                                                for each, _ in self._groups.values()),
         }  # fmt: skip
+
+
+def _reason(member: Member) -> str:
+    """Return why a node did not boot, without the block at which it happened."""
+    reason = member.detail or f"not done in time, in phase {member.station.node.phase.value}"
+    return re.sub(r" \d+$", "", reason)
 
 
 def without_faults(profile: RomProfile) -> RomProfile:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import signal
+import time
 from pathlib import Path
 from types import TracebackType
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
+PATIENCE = 10.0
 _serial = itertools.count()
 
 
@@ -29,7 +33,19 @@ class Meter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_children()
         self._folder.rmdir()
+
+    def _end_children(self) -> None:
+        """End what a forking server has left behind: a group with processes cannot be removed."""
+        deadline = time.monotonic() + PATIENCE
+        while left := (self._folder / "cgroup.procs").read_text().split():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"processes that do not end: {', '.join(left)}")
+            for process in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(process), signal.SIGKILL)
+            time.sleep(0.05)
 
     def enter(self) -> None:
         """Move the calling process into the group: for ``preexec_fn``."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import tempfile
 import time
@@ -22,7 +21,6 @@ from mtftpd.sim.memory import Content
 from tools.bench import peers, wire
 from tools.bench.crowd import IMAGE_SEED
 from tools.lab.segment import SERVER_ADDRESS, Segment
-from tools.lab.segment import run as run_command
 
 RANGE = ("10.77.16.1", "10.77.79.254")
 PORT = "p1"
@@ -88,8 +86,8 @@ def dnsmasq(folder: Path) -> list[str]:
     return [
         *peers.unicast_command("dnsmasq", folder / "root"), f"--dhcp-range={RANGE[0]},{RANGE[1]},255.255.0.0",
         "--no-ping", "--dhcp-lease-max=70000", f"--dhcp-leasefile={folder}/leases", "--dhcp-authoritative",
-        f"--dhcp-boot=image,,{SERVER_ADDRESS}", "--dhcp-option-force=60,PXEClient", "--dhcp-option-force=43,06:01:0a:ff",
-        "--log-facility=/dev/null", "--conf-file=/dev/null",
+        f"--dhcp-boot=image,,{SERVER_ADDRESS}", "--dhcp-option-force=60,PXEClient",
+        "--dhcp-option-force=43,06:01:0a:ff", "--log-facility=/dev/null", "--conf-file=/dev/null",
     ]  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
 Every node is a ROM of `mtftpd.rom` with a hardware address of its own: real DHCP, real ARP, real opens, through one
 packet socket; what is sent to a group comes in by one UDP socket and is shared out by the machinery of the simulator
-(`mtftpd.sim.rides`), with losses drawn for each node and direction.  Every octet is compared with the image.  Prints JSON.
+(`mtftpd.sim.rides`), with losses drawn for each node and direction.  Every octet is compared with the image.
 
-Run it in a network namespace of its own, whose interface has a kernel with an address outside of the server's range.
+Run it in a network namespace of its own, whose interface has an address outside of the server's range.
+Prints JSON.
 """
 
 from __future__ import annotations

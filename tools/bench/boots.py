@@ -95,7 +95,10 @@ def dnsmasq(folder: Path) -> list[str]:
 def serving(segment: Segment, server: str, case: Case, folder: Path) -> Iterator[None]:
     """Run one of `SERVERS`."""
     with contextlib.ExitStack() as stack:
-        start = lambda command, port: stack.enter_context(peers.running(segment, command, port))  # noqa: E731
+
+        def start(command: list[str], port: int) -> None:
+            stack.enter_context(peers.running(segment, command, port))
+
         match server:
             case "mtftpd" | "mtftpd, unicast":
                 start(mtftpd(case, folder, multicast=server == "mtftpd"), 69)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from tools.lab.segment import Segment, run
@@ -32,3 +33,44 @@ def dropped(segment: Segment, port: str) -> int:
     (queue,) = json.loads(run("tc", "-n", segment.switch, "-s", "-j", "qdisc", "show", "dev", port, "root"))
     drops: int = queue["drops"]
     return drops
+
+
+def lose(segment: Segment, loss: float, burst: int, group: str) -> None:
+    """Lose TFTP and MTFTP packets between the switch and each client, both ways; count those to ``group`` before.
+
+    Independent losses are drawn for each packet.  ``burst`` in a row are lost where it is more than 1: then nft counts
+    instead of drawing, with a prime period and another phase for each client, so that blocks of a later pass and of
+    other clients are other ones.  DHCP is spared, since the peers that are compared have none.
+    """
+    run("ip", "netns", "exec", segment.switch, "nft", "delete table bridge bench", check=False)
+    nft = ["add table bridge bench", "add counter bridge bench multicast"]
+    for chain, priority in (("count", -10), ("lose", 0)):
+        nft.append(f"add chain bridge bench {chain} {{ type filter hook forward priority {priority}; }}")
+    nft.append(f"add rule bridge bench count oifname p1 ip daddr {group} counter name multicast")
+    for number in range(1, segment.clients + 1) if loss else ():
+        for way in ("oifname", "iifname"):
+            nft.append(
+                f"add rule bridge bench lose {way} p{number} udp dport != {{ 67, 68 }} {draw(loss, burst, number)} drop"
+            )
+    run("ip", "netns", "exec", segment.switch, "nft", "; ".join(nft))
+
+
+def draw(loss: float, burst: int, number: int) -> str:
+    """Return the nft expression that is true for a share ``loss`` of packets, ``burst`` in a row, of client number."""
+    if burst <= 1:
+        return f"numgen random mod 100000 < {round(loss * 100_000)}"
+    period = _prime(round(burst / loss))
+    first = number * 131 % (period - burst)
+    return f"numgen inc mod {period} {first}-{first + burst - 1}"
+
+
+def _prime(least: int) -> int:
+    return next(each for each in itertools.count(least) if all(each % factor for factor in range(2, each)))
+
+
+def multicast_packets(segment: Segment) -> int:
+    """Return the packets to the group that the switch has sent to each client, or lost on the way there."""
+    listed = run("ip", "netns", "exec", segment.switch, "nft", "-j", "list counter bridge bench multicast")
+    counter = next(each["counter"] for each in json.loads(listed)["nftables"] if "counter" in each)
+    packets: int = counter["packets"]
+    return packets

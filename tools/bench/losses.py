@@ -30,6 +30,8 @@ SIZE = 33_553_919
 LOSSES = ((0.0, 1), (0.001, 1), (0.01, 1), (0.05, 1), (0.01, 8))
 """Shares, and how many packets in a row."""
 SERVERS = ("mtftpd", "atftpd")
+REAL_CLIENTS = "mtftpd, atftp clients"
+"""Not among them, since no peer is compared: see `tools.bench.believed`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def measure(segment: Segment, server: str, case: Case, folder: Path) -> dict[str
     """Let all clients boot at once and return what was seen."""
     digest = image(folder / "root" / "image", case.size)
     wire.lose(segment, case.loss, case.burst, peers.GROUP)
-    command = peers.multicast_command(server, folder / "root", folder)
+    command = peers.multicast_command(server.partition(",")[0], folder / "root", folder)
     if server == "mtftpd":
         command = dhcp_too(command, case)
     prepare(segment, addressed=server != "mtftpd")
@@ -90,7 +92,16 @@ def roms(segment: Segment, case: Case, folder: Path) -> list[dict[str, Any]]:
     running = []
     for number in range(1, segment.clients + 1):
         argv = (sys.executable, "-m", "tools.bench.rom_client", "--limit", str(case.limit))
-        running.append(segment.start(segment.client(number), *argv, stdout=subprocess.PIPE))
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        running.append(segment.start(segment.client(number), *argv, **pipes))
+    for process in running:
+        assert process.stdout is not None
+        if process.stdout.readline() != b"ready\n":
+            raise RuntimeError("a client did not start")
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
     return [json.loads(process.communicate(timeout=case.limit + 60)[0]) for process in running]
 
 

@@ -1,6 +1,7 @@
 """One simulated ROM over real sockets in its own network namespace: ``python -m tools.bench.rom_client``.
 
-Boots once from eth0, which has no address yet, and prints one JSON line: what it got, when, and how.
+Boots once from eth0, which has no address yet, and prints one JSON line: what it got, when, and how.  Before that it
+says that it is ready and waits for a line, since the start of Python takes longer than many a boot.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import hashlib
 import json
 import random
+import sys
 import time
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -40,6 +42,8 @@ def main() -> None:
 
     node = Node(identity, rom(chosen.rom), memory)
     observer = Observer(on_phase=lambda entered: None, on_progress=lambda: None)
+    print("ready", flush=True)
+    sys.stdin.readline()
     began = time.monotonic()
     with links:
         RomSockets(node, Attachment(CARD, configure=configure), observer).run(began + chosen.limit)

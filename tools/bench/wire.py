@@ -47,11 +47,11 @@ def lose(segment: Segment, loss: float, burst: int, group: str) -> None:
     for chain, priority in (("count", -10), ("lose", 0)):
         nft.append(f"add chain bridge bench {chain} {{ type filter hook forward priority {priority}; }}")
     nft.append(f"add rule bridge bench count oifname p1 ip daddr {group} counter name multicast")
-    for number in range(1, segment.clients + 1) if loss else ():
-        for way in ("oifname", "iifname"):
-            nft.append(
-                f"add rule bridge bench lose {way} p{number} udp dport != {{ 67, 68 }} {draw(loss, burst, number)} drop"
-            )
+    nft += [
+        f"add rule bridge bench lose {way} p{number} udp dport != {{ 67, 68 }} {draw(loss, burst, number)} drop"
+        for number in (range(1, segment.clients + 1) if loss else ())
+        for way in ("oifname", "iifname")
+    ]
     run("ip", "netns", "exec", segment.switch, "nft", "; ".join(nft))
 
 

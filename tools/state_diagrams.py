@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, TypeVar
 
-from mtftpd.core import carousel_states, mtftp_states, node_states, tftp
+from mtftpd.core import carousel_states, mtftp_states, node_states, tftp, tftp_multicast
 from mtftpd.core.node_states import NodeState
 from mtftpd.rom import dhcp as rom_dhcp
 from mtftpd.rom import mtftp as rom_mtftp
@@ -57,6 +57,9 @@ def machines() -> tuple[Machine, ...]:
         _of_classes("The session of a group", mtftp_states),
         _of_enums("One unicast transfer", tftp, (tftp.State.OFFERED, tftp.State.FIRST), tftp.TABLE),
         _of_classes("The session of iPXE's group", carousel_states),
+        _of_enums(
+            "One transfer with option multicast", tftp_multicast, (tftp_multicast.State.CALLED,), tftp_multicast.TABLE
+        ),
         _of_enums("DHCP of a ROM", rom_dhcp, (rom_dhcp.State.SELECT,), rom_dhcp.TRANSITIONS),
         _of_enums("Multicast TFTP of a ROM", rom_mtftp, (rom_mtftp.State.LISTEN,), rom_mtftp.TRANSITIONS),
         _of_enums(

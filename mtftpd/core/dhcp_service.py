@@ -136,6 +136,14 @@ class DhcpService:
             return settings.without
         return settings.node(who.hardware, who.uuid, settings.subnet_of(IPv4Address(address))).without
 
+    def allows_multicast(self, address: str) -> bool:
+        """Return whether no section says ``multicast = false`` to the node at ``address``."""
+        settings, who = self._servers.settings, self._whereabouts.at(address)
+        subnet = settings.subnet_of(IPv4Address(address))
+        if who is None:
+            return subnet is None or subnet.scope.multicast is not False
+        return settings.node(who.hardware, who.uuid, subnet).multicast
+
     def leases(self) -> tuple[Lease, ...]:
         """Return copies of all lease records, to be kept for the next run."""
         return self._servers.book.snapshot()

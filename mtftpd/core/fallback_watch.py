@@ -247,10 +247,10 @@ class FallbackWatch:
         return ()
 
     def _fetched(self, report: Report, now: float) -> Effects:
-        """Take a unicast transfer that was completed; a size probe is none."""
+        """Take a unicast transfer that was completed; a size probe is none, nor is one with option multicast."""
         detail = dict(report.detail)
         attempt = self._by_address.get(report.address)
-        if attempt is None or detail["end"] == "size probe" or detail["file"] != attempt.file:
+        if attempt is None or detail["end"] == "size probe" or "group" in detail or detail["file"] != attempt.file:
             return ()
         return self._blame(report.address, Trigger.F5, now)
 

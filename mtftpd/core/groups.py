@@ -183,7 +183,7 @@ class Groups:
                 return address
         for number in range(int(base), last + 1):
             address = IPv4Address(number)
-            if address not in self._owners and (address == base or not _aliases(address)):
+            if address not in self._owners and (address == base or not aliases(address)):
                 self._owners[address] = digest
                 self._assigned[digest] = address
                 return address
@@ -231,7 +231,8 @@ def _refusal(image: Image) -> str:
     return ""
 
 
-def _aliases(address: IPv4Address) -> bool:
+def aliases(address: IPv4Address) -> bool:
+    """Return whether frames to this group have an Ethernet address that local control or iPXE's group has too."""
     low = int(address) & _LOW_23_BITS
     return low < _LOCAL_CONTROL or low == int(_IPXE_ADDRESS) & _LOW_23_BITS
 
@@ -245,7 +246,7 @@ def _check_base(base: IPv4Address, is_ipxe_group: bool) -> None:
             f"--group {base}: has the Ethernet address of 224.0.0.{int(base) & 0xFF}, which switches send everywhere;"
             f" {advice}"
         )
-    if _aliases(base) and not is_ipxe_group:
+    if aliases(base) and not is_ipxe_group:
         raise BadConfig(
             f"--group {base}: has the Ethernet address of {_IPXE_ADDRESS}, the group compiled into iPXE; {advice}"
         )

@@ -145,6 +145,7 @@ class GroupStatistics:
     waiting: int = 0
     started: float = 0.0
     paused: bool = False
+    block_size: int = MTFTP_BLOCK_SIZE
 
 
 @dataclass(slots=True)

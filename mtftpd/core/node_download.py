@@ -186,7 +186,7 @@ class DownloadWatch:
                 node.round += 1
                 node.fallback = ""
                 self._nodes.tell_group(node, "")
-        elif node.group:
+        elif node.group and "group" not in dict(report.detail):
             reason = f"asks port 69 for {file} in state {node.state.value}, not {node.group}"
             if self.move(node, Evidence.TURNED_TO_UNICAST, reason, packet, now):
                 node.fallback = reason

@@ -28,6 +28,7 @@ from mtftpd.core.node_watch import NodesStatistics, NodeWatch
 from mtftpd.core.pass_rates import PassRates
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.core.single_port import SinglePort
+from mtftpd.core.tftp_multicast_service import MulticastService, MulticastStatistics
 from mtftpd.core.tftp_reports import TftpStatistics
 from mtftpd.core.tftp_service import TftpService
 from mtftpd.wire.datagram import Datagram, HardwareAddress
@@ -40,6 +41,7 @@ class Statistics:
     dhcp: DhcpStatistics
     mtftp: MtftpStatistics
     tftp: TftpStatistics
+    multicast: MulticastStatistics
     nodes: NodesStatistics
     arp: ArpStatistics
     budget: BudgetStatistics
@@ -78,6 +80,8 @@ class BootService:
         self._mtftp.slow_down(self.fallback.rate_factor)
         self._mtftp.tell_opens(self._dhcp.loads)  # an open says which interface of a machine boots
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered, self.learning.actions, self._dhcp.left_out_at)
+        self._multicast = MulticastService(settings, catalogue, self._dhcp.allows_multicast)
+        self._tftp.divert(self._multicast.open)
         self._single_port = SinglePort(self._tftp.stays_on_69)
         self.nodes = NodeWatch(settings, catalogue, self.nics)
         self._admission = Admission(settings.bandwidth, self.nodes.has_tried)
@@ -142,9 +146,12 @@ class BootService:
         return self._dhcp.receive(datagram, now) + self._arp.take()
 
     def _is_busy(self, address: str) -> bool:
-        return self._tftp.is_fetching(address) or self._mtftp.is_fetching(address)
+        machines = (self._tftp, self._multicast, self._mtftp)
+        return any(machine.is_fetching(address) for machine in machines)
 
     def _receive_request(self, datagram: Datagram, now: float) -> Effects:
+        if self._multicast.expects(datagram):
+            return self._multicast.receive(datagram, now)
         self._dhcp.loads(datagram.source.address, now)
         held = self._admission.hold(datagram, now)
         return held if held is not None else self._begin(datagram, now)
@@ -157,7 +164,9 @@ class BootService:
         for effect in effects:
             if isinstance(effect, Report) and effect.kind is ReportKind.TFTP_STARTED:
                 self._arp.asked(effect.address, now)
-                effects += self._mtftp.fetched_by_unicast(effect.address, str(dict(effect.detail)["file"]), now)
+                detail = dict(effect.detail)
+                if "group" not in detail:
+                    effects += self._mtftp.fetched_by_unicast(effect.address, str(detail["file"]), now)
         return self._arp.take() + effects
 
     def next_deadline(self) -> float | None:
@@ -165,6 +174,7 @@ class BootService:
         deadlines = (
             self._mtftp.next_deadline(),
             self._tftp.next_deadline(),
+            self._multicast.next_deadline(),
             self._dhcp.next_deadline(),
             self.nodes.next_deadline(),
             self.fallback.next_deadline(),
@@ -176,7 +186,7 @@ class BootService:
 
     def tick(self, now: float) -> Effects:
         """Do what is due at ``now``; calling it early does nothing."""
-        effects = (*self._dhcp.tick(now), *self._mtftp.tick(now), *self._tftp.tick(now))
+        effects = (*self._dhcp.tick(now), *self._mtftp.tick(now), *self._tftp.tick(now), *self._multicast.tick(now))
         effects += self.fallback.tick(now) + self._arp.tick(now, self._is_busy)
         effects = (*(self._learn(None, effects, now) if effects else ()), *self.nodes.tick(now))
         left = self._pass_on(effects, now) if effects else self._single_port.outward(self.budget.tick(now), now)
@@ -195,12 +205,13 @@ class BootService:
     def image_changed(self, image: Image, now: float) -> Effects:
         """End everything that still serves ``image``, whose file is no longer what was opened: no mixed image, ever."""
         self.budget.forget_image(image.key)
-        effects = (*self._mtftp.image_changed(image, now), *self._tftp.image_changed(image, now))
+        machines = (self._mtftp, self._tftp, self._multicast)
+        effects = tuple(effect for machine in machines for effect in machine.image_changed(image, now))
         return self._pass_on(self._learn(None, effects, now), now)
 
     def stop_pass(self, group: str, now: float) -> Effects:
-        """End the pass that ``group`` ("ADDRESS:PORT") is in the middle of; () when there is none."""
-        effects = self._mtftp.stop(group, now)
+        """End the pass or transfer that ``group`` ("ADDRESS:PORT") is in the middle of; () when there is none."""
+        effects = self._mtftp.stop(group, now) or self._multicast.stop(group, now)
         return self._learn(None, effects, now) if effects else ()
 
     def pause_group(self, group: str, now: float) -> Effects:
@@ -255,7 +266,8 @@ class BootService:
         What a `Lookup` opened is in it while a transfer has it, and is given back with `Release` all the same.
         """
         catalogued = (image.key for image in self.catalogue.images)
-        return frozenset(catalogued) | self._mtftp.images_in_use() | self._tftp.images_in_use()
+        running = self._mtftp.images_in_use() | self._tftp.images_in_use() | self._multicast.images_in_use()
+        return frozenset(catalogued) | running
 
     def reconfigure(self, settings: Settings, catalogue: Catalogue, now: float) -> Effects:
         """Swap the configuration: running transfers and passes go on with what they started with.
@@ -270,6 +282,7 @@ class BootService:
         self.fallback.reconfigure(settings.multicast.seconds)
         self.budget.reconfigure(settings.bandwidth, settings.link.mtu)
         self._admission.reconfigure(settings.bandwidth)
+        self._multicast.reconfigure(settings, catalogue)
         effects = (
             *effects,
             *self._mtftp.reconfigure(settings, groups, now),
@@ -283,6 +296,7 @@ class BootService:
             self._dhcp.statistics(),
             self._mtftp.statistics(),
             self._tftp.statistics(),
+            self._multicast.statistics(),
             self.nodes.statistics(),
             self._arp.statistics(),
             self.budget.statistics(),

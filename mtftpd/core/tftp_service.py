@@ -48,6 +48,8 @@ from mtftpd.wire.tftp import NETASCII, OCTET, Ack, Error, ErrorCode, Opcode, Req
 RESTART_SECONDS = 1.0
 """A request that is repeated while ACKs still come is a late copy; after this silence the client has started over."""
 
+Diversion = Callable[[Asked, Image, Limits, float], tuple[Effects, bool]]
+
 _NO_TID = "unknown transfer id"
 _STARTED_OVER = Outcome(ReportKind.TFTP_FAILED, "client started over")
 _UNACKNOWLEDGED = Outcome(ReportKind.TFTP_DONE, "last block not acknowledged")
@@ -84,6 +86,11 @@ class TftpService:
         self._habits = Habits()
         self._refusals = Refusals()
         self._tally = Tally()
+        self._divert: Diversion = lambda *_: ((), False)
+
+    def divert(self, takes: Diversion) -> None:
+        """Let ``takes`` answer requests that it returns True for, with what is to be done in any case."""
+        self._divert = takes
 
     def receive(self, datagram: Datagram, now: float) -> Effects:
         """Take one datagram of port 69 or of a transfer's socket."""
@@ -307,7 +314,9 @@ class TftpService:
     def _open(self, asked: Asked, image: Image, now: float) -> Effects:
         address = asked.peer.address
         options = () if self._does(ServerAction.REFUSE_OPTIONS, address, now) else asked.options
-        return self._begin(asked, image, negotiate(options, image.size, self._limits(address, now)), now)
+        limits = self._limits(address, now)
+        effects, is_taken = self._divert(asked._replace(options=options), image, limits, now)
+        return effects if is_taken else effects + self._begin(asked, image, negotiate(options, image.size, limits), now)
 
     def _open_plain(self, before: Transfer, now: float) -> Effects:
         """Answer the request of ``before`` without any option, from a new socket."""
@@ -381,14 +390,11 @@ class TftpService:
 
     # Images that were looked up: those of the catalogue are not ours to close
 
-    def _is_catalogued(self, image: Image) -> bool:
-        return image.key in self._catalogued
-
     def _borrow(self, image: Image) -> None:
-        if not self._is_catalogued(image):
+        if image.key not in self._catalogued:
             self._register.borrow(image)
 
     def _give_back(self, image: Image) -> Effects:
-        if self._register.give_back(image) and not self._is_catalogued(image):
+        if self._register.give_back(image) and image.key not in self._catalogued:
             return (Release(image),)
         return ()

@@ -131,6 +131,21 @@ FAMILIES = (
     Family("tftp_done_total", "counter", "Transfers that were completed.", "tftp.done"),
     Family("tftp_failed_total", "counter", "Transfers that failed.", "tftp.failed"),
     Family("tftp_refused_total", "counter", "Requests that got an ERROR.", "tftp.refused"),
+    Family(
+        "multicast_option_done_total",
+        "counter",
+        "Clients with option multicast that have everything.",
+        "multicast_option.done",
+    ),
+    Family(
+        "multicast_option_failed_total",
+        "counter",
+        "Clients with option multicast that failed.",
+        "multicast_option.failed",
+    ),
+    Family(
+        "multicast_option_clients", "gauge", "Clients in transfers with option multicast.", "multicast_option.clients"
+    ),
     Family("tftp_blocks_total", "counter", "DATA packets of transfers that have ended.", "tftp.blocks"),
     Family("tftp_retransmitted_total", "counter", "Of those, repeated ones.", "tftp.retransmitted"),
     Family("tftp_transfers", "gauge", "Transfers that are running.", "tftp.transfers"),

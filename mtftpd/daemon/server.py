@@ -130,7 +130,8 @@ class Server:
     def _running(self) -> int:
         """Return how many transfers and passes have not come to their end."""
         statistics = self._machinery.service.statistics()
-        return len(statistics.tftp.transfers) + sum(group.block > 0 for group in statistics.mtftp.groups)
+        transfers = len(statistics.tftp.transfers) + statistics.multicast.clients
+        return transfers + sum(group.block > 0 for group in statistics.mtftp.groups)
 
     async def _keep_telling_systemd(self) -> None:
         """Say in one line how it goes, and prove to the watchdog that this loop turns; silent without systemd."""

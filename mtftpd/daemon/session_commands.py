@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 from mtftpd.core.effects import Effects
-from mtftpd.core.images import MTFTP_BLOCK_SIZE
 from mtftpd.core.mtftp_pass import GroupStatistics
 from mtftpd.core.nodes import NodeStatistics
 from mtftpd.core.service import BootService
@@ -32,7 +31,7 @@ class SessionCommands:
         return {
             "sessions": self._sessions,
             "stop-session": self._telling(service.stop_pass, "stopped", "no pass is running on {}"),
-            "pause-session": self._telling(service.pause_group, "paused", "{} is paused already"),
+            "pause-session": self._telling(service.pause_group, "paused", "{} is paused already, or cannot be"),
             "start-session": self._telling(
                 service.start_group,
                 "started",
@@ -42,7 +41,7 @@ class SessionCommands:
 
     def _sessions(self, request: Any) -> dict[str, Any]:
         group = request.get("group")
-        groups = [session_view(each) for each in self._service.statistics().mtftp.groups]
+        groups = [session_view(each) for each in self._groups()]
         if group is None:
             return {"sessions": groups}
         found = next((each for each in groups if each["group"] == group), None)
@@ -52,12 +51,17 @@ class SessionCommands:
         nodes = [view(node) for node in self._service.nodes.nodes() if node.group == group]
         return {"session": found, "nodes": nodes}
 
+    def _groups(self) -> tuple[GroupStatistics, ...]:
+        """Return the groups of MTFTP, then the transfers with option multicast that run now."""
+        statistics = self._service.statistics()
+        return statistics.mtftp.groups + statistics.multicast.transfers
+
     def _telling(self, tell: Callable[[str, float], Effects], done: str, nothing: str) -> Command:
         """Return the command that tells the service something about one group; ``nothing`` is said if it is in vain."""
 
         def command(request: Any) -> dict[str, Any]:
             group = str(request.get("group", ""))
-            groups = [each.group for each in self._service.statistics().mtftp.groups]
+            groups = [each.group for each in self._groups()]
             if group not in groups:
                 raise ValueError(_unknown(group, groups))
             effects = tell(group, time.monotonic())
@@ -80,7 +84,7 @@ def session_view(group: GroupStatistics) -> dict[str, Any]:
     seconds = time.monotonic() - began if group.block else 0.0
     new = group.sent - group.repeats
     view["loss"] = round(group.stalls / new, 5) if new > 0 else 0.0
-    view["rate"] = round(group.block * MTFTP_BLOCK_SIZE / seconds) if seconds > 0 else 0
+    view["rate"] = round(group.block * group.block_size / seconds) if seconds > 0 else 0
     return view
 
 

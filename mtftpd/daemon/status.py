@@ -86,11 +86,12 @@ class Status:
             "uptime": round(now - self._started, 3),
             "dhcp": statistics.dhcp,
             "mtftp": {
-                "groups": [session_view(group) for group in statistics.mtftp.groups],
+                "groups": [session_view(group) for group in statistics.mtftp.groups + statistics.multicast.transfers],
                 "probes": statistics.mtftp.probes,
                 "swapped": statistics.mtftp.swapped,
             },
             "tftp": {**tftp, "transfers": len(statistics.tftp.transfers)},
+            "multicast_option": {**asdict(statistics.multicast), "transfers": len(statistics.multicast.transfers)},
             "arp": {**asdict(statistics.arp), "owned": self._pump.owned_neighbours()},
             "nodes": {"states": statistics.nodes.states, **alarm_views(statistics.nodes.alarms, now)},
             "traffic": self._pump.counters(),
@@ -128,7 +129,7 @@ class Status:
         statistics = self._service.statistics()
         states = statistics.nodes.states
         link = self._service.settings.link
-        passes = sum(group.block > 0 for group in statistics.mtftp.groups)
+        passes = sum(group.block > 0 for group in statistics.mtftp.groups + statistics.multicast.transfers)
         told = ", ".join(f"{states[state]} {state.value}" for state in NodeState if states.get(state))
         return (
             f"serving {link.name} ({link.address}): {sum(states.values())} nodes{f' ({told})' if told else ''}, "

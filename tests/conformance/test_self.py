@@ -24,6 +24,8 @@ DHCP = ("--mode", "dhcp", "--range", "10.77.100.1-10.77.100.60")
 """Far fewer addresses than a run has clients: each gives back what it gets."""
 PROXY = ("--mode", "proxy")
 
+MULTICAST_OPTION = {f"MUL-{number:02}" for number in (1, 2, 3, 4, 5, 6, 8, 9, 11)}
+
 MENU = """
 [menu]
 prompt = "Choose"
@@ -70,6 +72,8 @@ def test_a_server_that_gives_addresses(tmp_path: Path) -> None:
     report = judge(tmp_path, DHCP, "--image", "second.img")
     assert {"leases", "pxe", "port-4011", "tftp", "mtftp", "two-hosts"} <= set(report["found"]["features"])
     assert report["counts"]["pass"] > report["counts"]["not-applicable"]
+    of_rfc_2090 = [case for case in report["cases"] if set(case["requirements"]) & MULTICAST_OPTION]
+    assert [case["verdict"] for case in of_rfc_2090] == ["pass"] * len(MULTICAST_OPTION)
 
 
 def test_a_proxy(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ SNAPSHOT: Mapping[str, Any] = {
     "dhcp": {"received": 9, "leases": {"bound": 3}},
     "arp": {"wanted": 3, "known": 4, "owned": 2},
     "tftp": dict.fromkeys(TFTP, 5),
+    "multicast_option": {"done": 4, "failed": 1, "clients": 2},
     "mtftp": {"groups": [GROUP]},
     "budget": {"rate": 80e6, "sent": 7, "waiting": 0, "queue": ["10.0.0.9"], "held": 3, "overdue": 1},
     "traffic": {**dict.fromkeys(TRAFFIC, 6), "drops": {'a"b\\c\n': 1}},
@@ -53,6 +54,7 @@ def test_the_exposition_is_what_prometheus_reads() -> None:
     assert 'mtftpd_alarms{kind="silent-after-ack"} 2' in lines
     assert 'mtftpd_alarms{kind="same-xid"} 0' in lines
     assert "mtftpd_neighbour_entries 2" in lines
+    assert "mtftpd_multicast_option_clients 2" in lines
     assert {"mtftpd_link_rate_bits 80000000.0", "mtftpd_admission_waiting 1"} <= set(lines)
     assert 'mtftpd_drops_total{reason="a\\"b\\\\c\\n"} 1' in lines
     assert 'mtftpd_group_blocks_total{group="239.1.1.1:1799"} 80' in lines

@@ -21,6 +21,7 @@ RATE = "5M"
 """Of the server itself: the link has no limit.  A listener's socket holds 270 blocks (208 KiB of 768 each): 0.25 s at
 this rate, for which no process is kept waiting by a busy machine.  Without a limit the master alone sets the pace,
 and others overflow by chance."""
+OPTION_SIZE = 1024 * 1024
 OPTIONS = ("--mode", "tftp", "--group", GROUP, "--rate", RATE, "--faithful")
 """Faithful, since else the server may send another pass when a busy machine looks to it like a lossy network."""
 
@@ -71,6 +72,32 @@ def test_the_others_finish_when_the_master_is_killed(root: Path, tmp_path: Path)
         assert [process.wait(120) for process in downloads.values()] == [0] * (CLIENTS - 1)
         assert all(targets[number].read_bytes() == image for number in downloads)
         assert any(event.get("event") == "master-lost" for event in server.events())
+
+
+def test_four_clients_with_option_multicast_and_loss_share_one_copy(root: Path, tmp_path: Path) -> None:
+    """RFC 2090 on port 69: each client loses 1 % of what is for it, and is sent only its gaps again."""
+    image = write_image(root / "image.bin", OPTION_SIZE)
+    with (
+        Segment("ato", clients=CLIENTS) as segment,
+        serving(segment, *OPTIONS, "--root", root, "--image", "image=image.bin") as server,
+    ):
+        segment.lose(10)
+        targets = [tmp_path / f"out{number}" for number in range(1, CLIENTS + 1)]
+        downloads = [
+            segment.start(
+                segment.client(number), "atftp", "--option", "multicast", "--option", "blksize 1400", "--get",
+                "-r", "image", "-l", target, SERVER_ADDRESS, "69",
+            )
+            for number, target in enumerate(targets, 1)
+        ]  # fmt: skip
+        assert [process.wait(120) for process in downloads] == [0] * CLIENTS
+        assert all(target.read_bytes() == image for target in targets)
+        ended = server.ask("status")["multicast_option"]
+        started = [event for event in server.events() if event.get("event") == "tftp-started"]
+        assert all(event["group"].endswith(":1758") for event in started)
+        assert ended["done"] == CLIENTS
+        # Four clients of their own would be four copies; a busy machine makes the timers of one repeat some.
+        assert ended["blocks"] < 2.5 * (OPTION_SIZE // 1400 + 1)
 
 
 def wait_for_the_middle(server: Server) -> str:

@@ -5,18 +5,15 @@ It imports nothing of the carousel; it sends packets, and gets block numbers wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from random import Random
 
 from mtftpd.core.effects import Effects, SendRun, Service
 from mtftpd.core.images import Image
 from mtftpd.core.mtftp_service import MtftpService
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.mtftp import IPXE_GROUP
+from tests.core.lossy_wire import LossyWire
 
-LATENCY = 0.0002
 SILENCE = 0.25
 """Seconds without a block after which it leaves; the reopened request is lost inside it as a rule."""
 OPENS = (0.0, 0.25)
@@ -100,21 +97,18 @@ class Ipxe:
             self.ended_at = self.world.now
 
 
-class World:
-    """One server, its clients, and a clock that jumps from event to event."""
+class World(LossyWire):
+    """One server and its clients."""
+
+    LATENCY = 0.0002
 
     def __init__(self, service: MtftpService, image: Image, loss: float = 0.0, seed: int = 0) -> None:
-        self.service = service
+        super().__init__(service, loss, seed)
         self.image = image
-        self.loss = loss
-        self.random = Random(seed)
-        self.now = 0.0
         self.clients: list[Ipxe] = []
         self.to_group: list[int] = []
         self.unicasts = 0
         self.effects: list[Effects] = []
-        self._events: list[tuple[float, int, Callable[[], object]]] = []
-        self._sequence = 0
 
     def add(self, start: float, speed: float = 0.0, *, deaf: bool = False) -> Ipxe:
         client = Ipxe(f"10.0.0.{len(self.clients) + 10}", self, start, speed, deaf)
@@ -122,17 +116,9 @@ class World:
         self.at(start, client.power_on)
         return client
 
-    def at(self, when: float, action: Callable[[], object]) -> None:
-        self._sequence += 1
-        heappush(self._events, (when, self._sequence, action))
-
-    def lost(self) -> bool:
-        return self.random.random() < self.loss
-
     def to_server(self, client: Ipxe, data: bytes) -> None:
         datagram = Datagram(Service.MTFTP_IPXE, client.source, Endpoint("10.0.0.1", 1759), data)
-        if not self.lost():
-            self.at(self.now + LATENCY, lambda: self.perform(self.service.receive(datagram, self.now)))
+        self.carry(datagram)
 
     def perform(self, effects: Effects) -> None:
         self.effects.append(effects)
@@ -152,18 +138,9 @@ class World:
             self.unicasts += 1
         for client in self.clients:
             if (to_group or client.source == destination) and not self.lost():
-                self.at(self.now + LATENCY, lambda c=client: c.arrive(block, size, not to_group))  # type: ignore[misc]
+                self.at(self.now + self.LATENCY, lambda c=client: c.arrive(block, size, not to_group))  # type: ignore[misc]
 
     def run(self, until: float = 600.0) -> None:
         """Let everything happen until every client has ended and the server is idle."""
-        while True:
-            deadline = self.service.next_deadline()
-            event = self._events[0][0] if self._events else until
-            if min(event, until if deadline is None else deadline) >= until:
-                return
-            if deadline is not None and deadline < event:
-                self.now = max(self.now, deadline)
-                self.perform(self.service.tick(self.now))
-            else:
-                self.now, _, action = heappop(self._events)
-                action()
+        while self.step(until):
+            pass

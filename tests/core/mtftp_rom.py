@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from random import Random
 
 from mtftpd.core.effects import Effects, SendRun, Service
 from mtftpd.core.mtftp_service import MtftpService
 from mtftpd.wire.datagram import Datagram, Endpoint
+from tests.core.lossy_wire import LossyWire
 
 TRIES = 3
-LATENCY = 0.0001
 
 
 @dataclass
@@ -109,22 +107,19 @@ class Rom:
         self.heard_at = self.world.now
 
 
-class World:
-    """One server, its clients, and a clock that jumps from event to event."""
+class World(LossyWire):
+    """One server and its clients."""
+
+    LATENCY = 0.0001
 
     def __init__(self, service: MtftpService, group: Endpoint, last_block: int, loss: float = 0.0, seed: int = 0):
-        self.service = service
+        super().__init__(service, loss, seed)
         self.group = group
         self.last_block = last_block
-        self.loss = loss
-        self.random = Random(seed)
-        self.now = 0.0
         self.ended_at = 0.0
         self.roms: list[Rom] = []
         self.on_block: Callable[[int], None] = lambda _block: None
         self.effects: list[tuple[float, Effects]] = []
-        self._events: list[tuple[float, int, Callable[[], object]]] = []
-        self._sequence = 0
 
     def add(self, start: float, timer: float = 2.0) -> Rom:
         rom = Rom(f"10.0.0.{len(self.roms) + 10}", self, start, timer)
@@ -132,17 +127,9 @@ class World:
         self.at(start, rom.power_on)
         return rom
 
-    def at(self, when: float, action: Callable[[], object]) -> None:
-        self._sequence += 1
-        heappush(self._events, (when, self._sequence, action))
-
-    def lost(self) -> bool:
-        return self.random.random() < self.loss
-
     def to_server(self, rom: Rom, data: bytes) -> None:
         datagram = Datagram(Service.MTFTP, Endpoint(rom.address, 1799), Endpoint("10.0.0.1", 1542), data)
-        if not self.lost():
-            self.at(self.now + LATENCY, lambda: self.perform(self.service.receive(datagram, self.now)))
+        self.carry(datagram)
 
     def perform(self, effects: Effects) -> None:
         self.effects.append((self.now, effects))
@@ -154,24 +141,15 @@ class World:
     def deliver(self, destination: Endpoint, block: int) -> None:
         self.on_block(block)
         if block == self.last_block:
-            self.ended_at = self.now + LATENCY
+            self.ended_at = self.now + self.LATENCY
         unicast = destination != self.group
         for rom in self.roms:
             if unicast and rom.address != destination.address:
                 continue
             if not self.lost():
-                self.at(self.now + LATENCY, lambda rom=rom: rom.receive(block, unicast))  # type: ignore[misc]
+                self.at(self.now + self.LATENCY, lambda rom=rom: rom.receive(block, unicast))  # type: ignore[misc]
 
     def run(self, until: float) -> None:
         """Let everything happen that happens before ``until``, or until every client that lives has ended."""
-        while any(rom.state not in ("done", "dead", "unicast") for rom in self.roms):
-            deadline = self.service.next_deadline()
-            event = self._events[0][0] if self._events else until
-            if min(event, until if deadline is None else deadline) >= until:
-                return
-            if deadline is not None and deadline < event:
-                self.now = max(self.now, deadline)
-                self.perform(self.service.tick(self.now))
-            else:
-                self.now, _, action = heappop(self._events)
-                action()
+        while any(rom.state not in ("done", "dead", "unicast") for rom in self.roms) and self.step(until):
+            pass

@@ -35,7 +35,7 @@ Examples:
 _SUITES: Final = "dhcp,pxe,mtftp,tftp"
 
 
-@click.group("conformance")
+@click.group("conformance", epilog=_EXAMPLES)
 def conformance() -> None:
     """Test any boot server against numbered requirements."""
 

@@ -23,7 +23,7 @@ COMMANDS = {
     "demo": "Boot simulated nodes from the real server, here.",
     "simulate": "Boot thousands of simulated nodes in virtual time.",
     "rom": "What is known of boot ROMs; which ones are in a capture.",
-    "conformance": "Test any boot server against numbered requirements.",
+    "conformance": "Test any boot server, or the ROM of a machine, from the other side.",
     "decode": "Show packets: a capture file, or hex, one line each.",
 }
 """Name and summary; the command is ``command`` in the module ``mtftpd.cli.NAME``."""

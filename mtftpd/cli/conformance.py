@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from mtftpd.cli.conformance_rom import rom
 from mtftpd.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _SUITES: Final = "dhcp,pxe,mtftp,tftp"
 
 @click.group("conformance", epilog=_EXAMPLES)
 def conformance() -> None:
-    """Test any boot server against numbered requirements."""
+    """Test any boot server against numbered requirements, or find out what the ROM of a machine can bear."""
 
 
 @conformance.command(epilog=f"{_NOTES}\n\n{_EXAMPLES}")
@@ -135,6 +136,8 @@ def _session(text: str) -> Session:
         raise BadConfig(f"--mtftp {text}: NAME is empty, or {group} is no multicast group")
     return session
 
+
+conformance.add_command(rom)
 
 command = conformance
 """The name under which the group looks for it."""

@@ -174,8 +174,9 @@ class Dhcp:
 
     def _is_mine(self, message: DhcpMessage, datagram: Datagram) -> bool:
         faults = self._profile.faults
-        if Mutation.BROADCAST_ONLY in faults and self.state is not State.ASK:
-            return datagram.destination.address == BROADCAST
+        deaf = Mutation.BROADCAST_ONLY in faults and self.state is not State.ASK
+        if deaf and datagram.destination.address != BROADCAST:
+            return False
         if Mutation.ACCEPT_FOREIGN_OFFER in faults:
             return True
         hardware = self._identity.hardware

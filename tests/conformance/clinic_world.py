@@ -1,0 +1,151 @@
+"""A machine with a simulated ROM on the clinic's segment, in virtual time, that is switched on again and again."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+from mtftpd.conformance.clinic.chart import Chart
+from mtftpd.conformance.clinic.effects import Practice, Save, Say, Send
+from mtftpd.conformance.clinic.examination import Examination
+from mtftpd.conformance.clinic.probes import PROBES, Probe
+from mtftpd.rom.actions import (
+    BROADCAST,
+    Actions,
+    Bind,
+    ImageMemory,
+    Join,
+    Leave,
+    Phase,
+    TakeAddress,
+    Transmit,
+    Unbind,
+)
+from mtftpd.rom.node import Node
+from mtftpd.rom.profiles import Identity, RomProfile
+from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
+
+SERVER = "10.0.0.1"
+PRACTICE = Practice(IPv4Address(SERVER), 24, tuple(IPv4Address(f"10.0.0.{last}") for last in (50, 51, 52, 53, 54)))
+IMAGE = bytes(range(256)) * 20 + b"the end"
+"""5,127 octets: 11 blocks of 512, 4 of 1456."""
+LATENCY = 0.0005
+OFF = 1.0
+"""Seconds that a machine is off between two boots."""
+MAX_BOOTS = 60
+
+
+@dataclass(eq=False)
+class Interface:
+    """One interface of the machine."""
+
+    node: Node
+    hardware: HardwareAddress
+    address: str = "0.0.0.0"
+    ports: set[int] = field(default_factory=set)
+    groups: set[Endpoint] = field(default_factory=set)
+
+    def hears(self, sent: Send) -> bool:
+        destination = sent.destination
+        if destination in self.groups:
+            return True
+        if destination.port not in self.ports:
+            return False
+        if sent.hardware is not None:
+            return sent.hardware == self.hardware and self.address in ("0.0.0.0", destination.address)
+        return destination.address in (self.address, BROADCAST)
+
+
+class World:
+    """The clinic and one machine."""
+
+    def __init__(self, rom: RomProfile, chart: Chart | None = None, probes: Iterable[Probe] = PROBES) -> None:
+        self.now = 0.0
+        self.clinic = Examination(PRACTICE, chart or Chart(), IMAGE, probes)
+        self.saves = 0
+        self.said: list[str] = []
+        self._interfaces = [
+            Interface(Node(Identity(address, b"0123456789abcdef", 0x1000 + place * 64), part, ImageMemory()), address)
+            for place, part in enumerate(rom.interfaces())
+            for address in [HardwareAddress(1, rom.oui + bytes((0, 0, place + 1)))]
+        ]
+        self._on_the_wire: list[tuple[float, int, Send | Datagram]] = []
+        self._count = 0
+        self._off_until = 0.0
+
+    @property
+    def chart(self) -> Chart:
+        return self.clinic.chart
+
+    def run(self, boots: int = MAX_BOOTS) -> Chart:
+        """Boot until the clinic has seen everything, at most so many times."""
+        for _ in range(boots):
+            if self.clinic.discharged:
+                break
+            self._boot()
+        return self.chart
+
+    def _boot(self) -> None:
+        self.now += OFF
+        for each in self._interfaces:
+            each.address = "0.0.0.0"
+            each.ports.clear()
+            each.groups.clear()
+            self._perform(each, each.node.power_on(self.now))
+        while any(each.node.phase not in (Phase.DONE, Phase.FAILED) for each in self._interfaces):
+            self._step()
+
+    def _step(self) -> None:
+        times = [each.node.next_deadline() for each in self._interfaces]
+        times += [self.clinic.next_deadline(), self._on_the_wire[0][0] if self._on_the_wire else None]
+        self.now = max(self.now, min(when for when in times if when is not None))
+        while self._on_the_wire and self._on_the_wire[0][0] <= self.now:
+            self._arrive(heapq.heappop(self._on_the_wire)[2])
+        due = self.clinic.next_deadline()
+        if due is not None and due <= self.now:
+            self._do(self.clinic.tick(self.now))
+        for each in self._interfaces:
+            due = each.node.next_deadline()
+            if due is not None and due <= self.now:
+                self._perform(each, each.node.tick(self.now))
+
+    def _arrive(self, what: Send | Datagram) -> None:
+        if isinstance(what, Datagram):
+            self._do(self.clinic.receive(what, self.now))
+            return
+        source = Endpoint(SERVER, what.port)
+        for each in self._interfaces:
+            if each.hears(what):
+                datagram = Datagram(what.destination.port, source, what.destination, what.data)
+                self._perform(each, each.node.receive(datagram, self.now))
+
+    def _put(self, what: Send | Datagram) -> None:
+        self._count += 1
+        heapq.heappush(self._on_the_wire, (self.now + LATENCY, self._count, what))
+
+    def _do(self, effects: Iterable[object]) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                self._put(effect)
+            elif isinstance(effect, Save):
+                self.saves += 1
+            elif isinstance(effect, Say):
+                self.said.append(effect.text)
+
+    def _perform(self, interface: Interface, actions: Actions) -> None:
+        for action in actions:
+            match action:
+                case Bind(port):
+                    interface.ports.add(port)
+                case Unbind(port):
+                    interface.ports.discard(port)
+                case Join(group):
+                    interface.groups.add(group)
+                case Leave(group):
+                    interface.groups.discard(group)
+                case TakeAddress():
+                    interface.address = action.address
+                case Transmit(port, destination, data) if destination.address in (SERVER, BROADCAST):
+                    self._put(Datagram(destination.port, Endpoint(interface.address, port), destination, data))

@@ -1,0 +1,158 @@
+"""The clinic finds of every known client exactly what that client was made to do, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from mtftpd.conformance.clinic.chart import Chart, from_plain, to_plain
+from mtftpd.conformance.clinic.findings import SHOWN, TOGETHER, UNSEEN, UNSEEN_FAULTS, Finding, Trait, quirks_of
+from mtftpd.conformance.clinic.probes import BY_ID, PROBES
+from mtftpd.errors import BadConfig
+from mtftpd.quirks.records import by_number
+from mtftpd.quirks.vocabulary import Mutation as F
+from mtftpd.rom.firmwares import FIRMWARES
+from mtftpd.rom.mutations import mutated
+from mtftpd.rom.profiles import EDK1, SPEC, RomProfile
+from tests.conformance.clinic_world import World
+
+LARGEST_IN_A_FRAME = 1468
+
+
+def is_pxe(rom: RomProfile) -> bool:
+    return rom.dhcp.vendor_class is None
+
+
+def reads_tags(rom: RomProfile) -> bool:
+    return rom.mtftp is not None and is_pxe(rom) and F.REJECT_43_1_5 not in rom.faults
+
+
+def hears_group(rom: RomProfile) -> bool:
+    return reads_tags(rom) and F.NO_IGMP not in rom.faults
+
+
+def falls_back(rom: RomProfile) -> bool:
+    return hears_group(rom) and F.NO_FALLBACK not in rom.faults
+
+
+def takes_options(rom: RomProfile) -> bool:
+    return F.HANG_ON_OACK not in rom.faults
+
+
+def ends_size_probe(rom: RomProfile) -> bool:
+    probes_first = rom.mtftp is not None and rom.mtftp.probes_first
+    return takes_options(rom) and (rom.tftp.probes_size or probes_first)
+
+
+NEEDS: dict[F, Callable[[RomProfile], bool]] = {
+    F.DROP_BIG: lambda rom: rom.tftp.block_size > LARGEST_IN_A_FRAME,
+    F.OPTION67_TO_NUL: lambda rom: F.EMPTY_NAME not in rom.faults or hears_group(rom),
+    F.DIE_IN_WINDOW: lambda rom: rom.tftp.window > 1,
+    F.DIE_OF_ERROR_REPLY: ends_size_probe,
+    F.NO_IGMP: reads_tags,
+    F.BE_PORTS: hears_group,
+    F.OPEN_CORRUPTION: lambda rom: hears_group(rom) and rom.mtftp is not None and rom.mtftp.needs_group_copy,
+    F.NO_FALLBACK: hears_group,
+}
+"""On whom a fault shows that does not show on everybody."""
+
+SHOWS: dict[Finding, Callable[[RomProfile], bool]] = {
+    F.ASK_8192: lambda rom: rom.tftp.block_size == 8192,
+    F.WINDOW_4: lambda rom: rom.tftp.window > 1 and takes_options(rom),
+    F.NO_BROADCAST_FLAG: lambda rom: not rom.dhcp.broadcast,
+    F.SAYS_IPXE: lambda rom: F.SAYS_IPXE in rom.faults or bool(rom.dhcp.user_class),
+    F.REJECT_BARE_43_1_5: lambda rom: (
+        rom.dhcp.refuses_bare_mtftp and not rom.faults & {F.NEED_43_6, F.REJECT_43_1_5, F.IGNORE_TAG_6}
+    ),
+    F.THREE_NICS: lambda rom: rom.nics > 1,
+    Trait.ASKS_4011: lambda rom: is_pxe(rom) and F.NEED_43_6 not in rom.faults,
+    Trait.ENDS_SIZE_PROBE: ends_size_probe,
+    Trait.SYSTEM_ASKS: lambda rom: rom.system is not None,
+    Trait.NO_MULTICAST: lambda rom: F.REJECT_43_1_5 not in rom.faults and (rom.mtftp is None or not is_pxe(rom)),
+    Trait.LISTENS_AFTER_GROUP_COPY: lambda rom: (
+        hears_group(rom) and rom.mtftp is not None and not rom.mtftp.needs_group_copy
+    ),
+    Trait.ONLY_SERVER_PORT: lambda rom: hears_group(rom) and rom.mtftp is not None and rom.mtftp.only_server_port,
+    Trait.NO_STEP_BACK: lambda rom: falls_back(rom) and rom.mtftp is not None and not rom.mtftp.remembers_blocks,
+    Trait.DUPLICATES_COST_TRIES: lambda rom: (
+        falls_back(rom) and rom.mtftp is not None and rom.mtftp.duplicates_cost_tries
+    ),
+}
+"""What is no fault that was given to a ROM, but a parameter of it."""
+
+
+def expected(rom: RomProfile) -> set[Finding]:
+    """Return what there is to be found of ``rom``, from what it is made of."""
+    faults: set[Finding] = {fault for fault in rom.faults if fault not in NEEDS or NEEDS[fault](rom)}
+    return (faults - set(SHOWS)) | {finding for finding, shows in SHOWS.items() if shows(rom)}
+
+
+ROMS = {
+    **FIRMWARES,
+    **{fault.value: mutated(SPEC, (fault,)) for fault in F},
+    "efi1-without-corruption": EDK1,
+    "fragments": mutated(SPEC, (F.ASK_8192, F.DROP_BIG)),
+    "windows": mutated(SPEC, (F.WINDOW_4, F.DIE_IN_WINDOW)),
+    "never-hears-unicast": mutated(SPEC, (F.NO_BROADCAST_FLAG, F.BROADCAST_ONLY)),
+    "raspberry": mutated(replace(SPEC, mtftp=None), (F.NEEDS_TRAFFIC, F.NEVER_REQUEST)),
+}
+
+
+@pytest.mark.parametrize("name", ROMS)
+def test_finds_exactly_what_there_is(name: str) -> None:
+    world = World(ROMS[name])
+    chart = world.run()
+    assert world.clinic.discharged
+    assert {found.value for found in chart.findings} == {found.value for found in expected(ROMS[name])}
+
+
+@pytest.mark.parametrize(
+    ("name", "quirks"),
+    [
+        ("intel-bios", ("Q01", "Q12", "Q19", "Q82", "Q107")),
+        ("efi1-mtftp", ("Q03", "Q12", "Q67", "Q82", "Q108", "Q109", "Q111")),
+        ("landesk-0.99", ("Q12", "Q81", "Q107")),
+        ("never-hears-unicast", ("Q12", "Q48", "Q82", "Q107")),
+        ("edk2-now", ("Q12", "Q13", "Q25", "Q82")),
+    ],
+)
+def test_findings_have_the_numbers_of_the_records(name: str, quirks: tuple[str, ...]) -> None:
+    assert quirks_of(expected(ROMS[name])) == quirks
+
+
+def test_every_quirk_and_every_fault_is_accounted_for() -> None:
+    assert set(SHOWN.values()) | set(TOGETHER) | set(UNSEEN) == set(by_number())
+    assert not set(UNSEEN) & set(SHOWN.values())
+    assert set(UNSEEN_FAULTS) == set(NEEDS)
+    assert set(SHOWN.values()) <= set(by_number())
+
+
+def test_a_clinic_that_was_stopped_goes_on_where_it_was() -> None:
+    whole = World(FIRMWARES["intel-bios"]).run()
+    first = World(FIRMWARES["intel-bios"])
+    first.run(boots=7)
+    assert not first.clinic.discharged
+    kept = json.loads(json.dumps(to_plain(first.chart)))
+    second = World(FIRMWARES["intel-bios"], from_plain(kept))
+    assert second.run().findings == whole.findings
+    assert 0 < second.chart.boots - first.chart.boots < whole.boots
+    assert to_plain(from_plain(to_plain(whole))) == to_plain(whole)
+
+
+@pytest.mark.parametrize("said", [None, {}, {"version": 2}, {**to_plain(Chart()), "findings": ["witchcraft"]}])
+def test_a_file_of_something_else_is_named(said: object) -> None:
+    with pytest.raises(BadConfig, match="state file"):
+        from_plain(said)
+
+
+def test_one_probe_alone_can_be_made() -> None:
+    chart = World(SPEC, probes=(BY_ID["careful"], BY_ID["options"])).run()
+    assert set(chart.outcomes) == {"careful", "options"}
+    assert chart.boots == 2
+
+
+def test_probes_have_names_of_their_own() -> None:
+    assert len(BY_ID) == len(PROBES)

@@ -1,4 +1,4 @@
-"""A configuration from flags alone, without what the machine that runs the tests happens to have."""
+"""A configuration from flags alone, whatever the machine that runs the tests has, and a bench for the pump."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import pytest
 
 from mtftpd.daemon import journal
 from mtftpd.daemon.config import Config, Sources, load
+from mtftpd.net import interfaces
+from mtftpd.net.channels import Channels, Listening
+from mtftpd.net.images import ImageStore
+from tests.daemon.pump_harness import ANY_PORTS, Bench, Records
 
 MakeConfig = Callable[..., Config]
 
@@ -48,3 +52,13 @@ def root_logger() -> Iterator[logging.Logger]:
     yield root
     root.handlers[:] = handlers
     journal.LOGGER.setLevel(level)
+
+
+@pytest.fixture
+def bench(root: Path) -> Iterator[Bench]:
+    """A pump on loopback and any ports, for the files in ``root``."""
+    link = interfaces.find("lo")
+    channels, store = Channels.open(Listening(link, ANY_PORTS)), ImageStore(root)
+    yield Bench(link, channels, store, Records())
+    channels.close()
+    store.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -16,27 +15,15 @@ from mtftpd.core.service import BootService
 from mtftpd.core.settings import Bandwidth, Catalogue, Link, Mode, Settings
 from mtftpd.core.wire_time import LINKS, block_octets
 from mtftpd.daemon.settings import bandwidth_for, rate_text, settings_for, warnings_for
-from mtftpd.net import interfaces
-from mtftpd.net.channels import Channels, Listening
-from mtftpd.net.images import ImageStore
 from mtftpd.wire import tftp
 from tests.daemon.conftest import MakeConfig
-from tests.daemon.pump_harness import ANY_PORTS, Bench, Records, client
+from tests.daemon.pump_harness import Bench, client
 
 RATE = 10e6
 BLOCK = 1428
 BLOCKS = 200
 LINK = Link("eth9", 9, IPv4Address("10.0.0.1"), IPv4Network("10.0.0.0/24"))
 FAST = replace(LINK, speed=1e9)
-
-
-@pytest.fixture
-def bench(root: Path) -> Iterator[Bench]:
-    link = interfaces.find("lo")
-    channels, store = Channels.open(Listening(link, ANY_PORTS)), ImageStore(root)
-    yield Bench(link, channels, store, Records())
-    channels.close()
-    store.close()
 
 
 async def test_a_transfer_with_windows_takes_the_time_that_its_rate_gives_it(bench: Bench, root: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,15 +28,12 @@ from mtftpd.core.images import Image
 from mtftpd.core.settings import Catalogue, Mode, Settings
 from mtftpd.core.tftp_service import TftpService
 from mtftpd.daemon.loop import MAX_DRAIN
-from mtftpd.net import interfaces
 from mtftpd.net.capture import Capture
-from mtftpd.net.channels import Channels, Listening
-from mtftpd.net.images import ImageStore
 from mtftpd.wire import tftp
 from mtftpd.wire.captures import CaptureReader
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.pcapng import Captured
-from tests.daemon.pump_harness import ANY_PORTS, Bench, Records, Script, client, name_of, until
+from tests.daemon.pump_harness import Bench, Script, client, name_of, until
 
 
 @pytest.fixture
@@ -45,15 +41,6 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "root"
     folder.mkdir()
     return folder
-
-
-@pytest.fixture
-def bench(root: Path) -> Iterator[Bench]:
-    link = interfaces.find("lo")
-    channels, store = Channels.open(Listening(link, ANY_PORTS)), ImageStore(root)
-    yield Bench(link, channels, store, Records())
-    channels.close()
-    store.close()
 
 
 async def test_a_datagram_is_answered_from_the_socket_asked(bench: Bench) -> None:

@@ -36,6 +36,7 @@ from mtftpd.wire import bootp
 from mtftpd.wire.bootp import BOOTREQUEST, DhcpMessage, MessageType
 from mtftpd.wire.datagram import Datagram, HardwareAddress
 
+_NO_ADDRESS = "0.0.0.0"
 _GIVEN_BACK = frozenset((ReportKind.DHCP_RELEASED, ReportKind.DHCP_DECLINED))
 
 
@@ -250,9 +251,9 @@ class DhcpService:
     def _told(self, call: Call, effects: Effects) -> None:
         """Let the watch know what a client that may do multicast was told, or which address it takes."""
         client, request = call.client, call.request
-        asked = request.options.address(code.REQUESTED_ADDRESS) or request.ciaddr
+        asked = call.sender.address or _NO_ADDRESS
         if client.boots:
-            self._met(client, [str(asked)] if request.message_type == MessageType.REQUEST else [], effects)
+            self._met(client, [asked] if request.message_type == MessageType.REQUEST else [], effects)
         if not client.may_do_mtftp:
             return
         for effect in effects:
@@ -262,7 +263,7 @@ class DhcpService:
                     told = Told(plan.group, plan.name.lstrip("/"))
                     self._fallback.offered(client.node, client.fingerprint, told, call.now)
         if request.message_type == MessageType.REQUEST:
-            self._fallback.took(client.node, str(asked), call.now)
+            self._fallback.took(client.node, asked, call.now)
 
     def _met(self, client: Client, addresses: list[str], effects: Effects) -> None:
         """Let it be known whose habits those of an address are."""

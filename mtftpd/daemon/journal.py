@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections import Counter, OrderedDict
 from datetime import UTC, datetime
@@ -46,6 +47,9 @@ _COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 
 Pairs = tuple[tuple[str, str | int], ...]
 
+_PLAIN = re.compile(r"[!#-<>-~]+")
+"""Printable ASCII without space, quotation mark and equals sign."""
+
 
 class Journal:
     """Turns reports and drops into log lines, and counts them."""
@@ -60,10 +64,12 @@ class Journal:
     def report(self, report: Report) -> None:
         """Log one event of the core."""
         self.reports[report.kind] += 1
+        level = logging.WARNING if report.kind in _WARNINGS else _QUIET.get(report.kind, logging.INFO)
+        if not LOGGER.isEnabledFor(level):
+            return  # Every step of every node: most of what there is.
         who: Pairs = (("address", report.address),) if report.address else ()
         if report.hardware is not None:
             who = (*who, ("hardware", str(report.hardware)))
-        level = logging.WARNING if report.kind in _WARNINGS else _QUIET.get(report.kind, logging.INFO)
         say(level, report.kind.value, (*who, *report.detail), kind="report")
 
     def drop(self, drop: Drop, now: float) -> None:
@@ -175,10 +181,9 @@ def _quoted(value: str | int) -> str:
     if isinstance(value, int):
         return str(value)
     word = value[:MAX_VALUE]
-    is_plain = word.isascii() and word.isprintable() and not set(word) & {" ", '"', "="}
-    return word if word and is_plain else json.dumps(word)
+    return word if _PLAIN.fullmatch(word) else json.dumps(word)
 
 
 def _time(record: logging.LogRecord) -> str:
     moment = datetime.fromtimestamp(record.created, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"

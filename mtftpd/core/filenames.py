@@ -13,6 +13,9 @@ MAX_NAME = 512
 MAX_SHOWN = 120
 """Characters of a name or a text of a client that a report repeats."""
 
+_URI = re.compile(r"(m?tftp:/[^/]+/)+", re.IGNORECASE)
+"""What stands in front of the path in a URI, its slashes made single."""
+
 _END = re.compile(rb"[\x00-\x1f\x7f\xff]")
 
 
@@ -20,8 +23,9 @@ def normalise(filename: bytes) -> str | None:
     """Return the relative path that a request means, "" for no name at all, or None for a name that is refused.
 
     Leading, doubled and backward slashes and "." mean nothing (quirk Q100).  The name ends at the first 0xFF or
-    control octet: ROMs that take option 67 for a C string append what follows it (quirk Q01).  Refused are "..",
-    what is not UTF-8 and more than `MAX_NAME` octets.  The result is a fixed point of this function.
+    control octet: ROMs that take option 67 for a C string append what follows it (quirk Q01).  Of a URI of TFTP or MTFTP, which
+    is what iPXE is told of, it is the path: whoever takes that for a name has the same file from port 69.  Refused are
+    "..", what is not UTF-8 and more than `MAX_NAME` octets.  The result is a fixed point of this function.
     """
     octets = _END.split(filename, maxsplit=1)[0]
     if len(octets) > MAX_NAME:
@@ -31,7 +35,11 @@ def normalise(filename: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     parts = [part for part in text.replace("\\", "/").split("/") if part not in {"", "."}]
-    return None if ".." in parts else "/".join(parts)
+    if ".." in parts:
+        return None
+    name = "/".join(parts)
+    uri = _URI.match(name)
+    return name if uri is None else name[uri.end() :]
 
 
 def taken_literally(filename: bytes) -> str | None:

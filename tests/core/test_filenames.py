@@ -19,6 +19,11 @@ DIALECTS = [
     (b"a b.img", "a b.img"),
     (b"\xc3\xa9t\xc3\xa9", "\u00e9t\u00e9"),
     (b"..a/b..", "..a/b.."),
+    # what iPXE was told of, taken for a name
+    (b"mtftp://10.77.0.1:1759/boot/image", "boot/image"),
+    (b"TFTP://server/image\xff", "image"),
+    (b"mtftp://server/tftp://server/image", "image"),
+    (b"mtftp://server", "mtftp:/server"),
     # Q01: option 67 read as a C string, with END or the next option behind it
     (b"pxelinux.0\xff", "pxelinux.0"),
     (b"pxelinux.0\xff\xff\xff", "pxelinux.0"),

@@ -23,9 +23,9 @@ def normalise(filename: bytes) -> str | None:
     """Return the relative path that a request means, "" for no name at all, or None for a name that is refused.
 
     Leading, doubled and backward slashes and "." mean nothing (quirk Q100).  The name ends at the first 0xFF or
-    control octet: ROMs that take option 67 for a C string append what follows it (quirk Q01).  Of a URI of TFTP or MTFTP, which
-    is what iPXE is told of, it is the path: whoever takes that for a name has the same file from port 69.  Refused are
-    "..", what is not UTF-8 and more than `MAX_NAME` octets.  The result is a fixed point of this function.
+    control octet: ROMs that take option 67 for a C string append what follows it (quirk Q01).  Of a URI of TFTP or
+    MTFTP, such as iPXE is told of, it is the path: who takes that for a name has the same file from port 69.  Refused
+    are "..", what is not UTF-8 and more than `MAX_NAME` octets.  The result is a fixed point of this function.
     """
     octets = _END.split(filename, maxsplit=1)[0]
     if len(octets) > MAX_NAME:

@@ -293,6 +293,13 @@ def test_a_proxy_learns_from_the_request_who_has_which_address() -> None:
     assert lab.service.left_out_at(str(LINK.network[78])) == frozenset()
 
 
+def test_a_node_with_a_section_may_be_kept_from_option_multicast() -> None:
+    lab = Lab(replace(with_scope(multicast=False), mode=Mode.PROXY))
+    lab.node().effects(MessageType.REQUEST, {50: LINK.network[77].packed, 54: LINK.network[2].packed})
+    assert not lab.service.allows_multicast(str(LINK.network[77]))
+    assert lab.service.allows_multicast(str(LINK.network[78]))
+
+
 def test_who_is_at_an_address_is_bounded_and_keeps_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whereabouts, "MAX_KNOWN", 2)
     known = Whereabouts()

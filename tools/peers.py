@@ -51,7 +51,7 @@ DHCPD: Final = f"""\
 option space PXE;
 option PXE.discovery-control code 6 = unsigned integer 8;
 subnet 10.77.0.0 netmask 255.255.0.0 {{
-  range 10.77.100.1 10.77.103.250;
+  range 10.77.100.1 10.77.250.250;
   option routers {SERVER_ADDRESS};
   class "boot clients" {{
     match if substring(option vendor-class-identifier, 0, 9) = "PXEClient";
@@ -92,7 +92,7 @@ def _tftpd_hpa(folder: Path) -> Sequence[str | Path]:
 
 def _dnsmasq(folder: Path) -> Sequence[str | Path]:
     return ["dnsmasq", "--no-daemon", "--port=0", "--conf-file=/dev/null", "--user=root", "--interface=eth0",
-            "--bind-interfaces", "--dhcp-range=10.77.100.1,10.77.103.250,255.255.0.0", "--dhcp-authoritative",
+            "--bind-interfaces", "--dhcp-range=10.77.100.1,10.77.250.250,255.255.0.0", "--dhcp-authoritative",
             "--leasefile-ro", "--no-ping", "--pxe-service=x86PC,Node,boot.img", "--enable-tftp",
             f"--tftp-root={folder / 'root'}", "--dhcp-boot=boot.img"]  # fmt: skip
 

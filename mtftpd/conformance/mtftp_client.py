@@ -33,7 +33,7 @@ class MtftpClient:
     """A client of ``session`` with a port of its own and one that hears the group.
 
     Use it in ``async with``, which takes a pass that this client is master of to its end, so that the next case finds
-    the session idle; after a failure it opens until the session answers again.
+    the session idle; after a failure, or when it has resigned, it opens until the session answers again.
     """
 
     def __init__(self, own: Mailbox, group: Mailbox, session: Session, target: str, patience: float) -> None:
@@ -46,6 +46,7 @@ class MtftpClient:
         self.block = 0
         self.is_master = False
         self._was_master = False
+        self._leaves_it_busy = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -57,7 +58,7 @@ class MtftpClient:
             limit.shield = True
             if self.is_master and not isinstance(error, trio.Cancelled):
                 await self._end_pass()
-        if self._was_master and isinstance(error, Failed | Inconclusive):
+        if self._was_master and (self._leaves_it_busy or isinstance(error, Failed | Inconclusive)):
             with trio.move_on_after(RECOVERY_SECONDS):
                 await self._recover()
         self.own.close()
@@ -134,6 +135,7 @@ class MtftpClient:
     def resign(self) -> None:
         """Be master no more: the pass, if there is one, is somebody else's, or is left to the target."""
         self.is_master = False
+        self._leaves_it_busy = True
 
     async def idle(self) -> None:
         """Wait until the group has been silent long enough for no pass to be running."""
@@ -154,6 +156,7 @@ class MtftpClient:
             await self.finish()
         except Failed:
             self.send(tftp.Error(tftp.ErrorCode.NOT_DEFINED, "the case is over"), self.peer)
+            self._leaves_it_busy = True
             await self.idle()
 
 

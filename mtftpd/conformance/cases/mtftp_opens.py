@@ -15,7 +15,6 @@ from mtftpd.conformance.verdicts import Inconclusive, NotApplicable, check, fail
 from mtftpd.errors import Malformed
 from mtftpd.wire import pxe, tftp
 
-ERROR = b"\0\5"
 VENDOR_SPECIFIC: Final = 43
 LARGEST_FILE: Final = 65_534 * BLOCK_SIZE + 511
 """Octets: block numbers of 16 bits, from 1, and the last block is not full."""

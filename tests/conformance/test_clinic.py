@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from mtftpd.conformance.clinic.chart import Chart, from_plain, to_plain
+from mtftpd.conformance.clinic.chart import Chart, Outcome, from_plain, to_plain
 from mtftpd.conformance.clinic.findings import SHOWN, TOGETHER, UNSEEN, UNSEEN_FAULTS, Finding, Trait, quirks_of
+from mtftpd.conformance.clinic.judges import NOT_TAKEN
 from mtftpd.conformance.clinic.probes import BY_ID, PROBES
 from mtftpd.errors import BadConfig
 from mtftpd.quirks.records import by_number
@@ -156,3 +157,13 @@ def test_one_probe_alone_can_be_made() -> None:
 
 def test_probes_have_names_of_their_own() -> None:
     assert len(BY_ID) == len(PROBES)
+
+
+def test_who_takes_no_file_without_options_is_granted_them_from_then_on() -> None:
+    chart = Chart(asked={"tsize": 0})
+    chart.record(Outcome("careful", NOT_TAKEN), False)
+    assert [probe.id for probe in PROBES if probe.id not in chart.outcomes and probe.applies(chart)] == ["options"]
+    chart.record(Outcome("options", "takes them", (Trait.NEEDS_OPTIONS,)), None)
+    assert chart.cure == "options"
+    assert BY_ID["no-58"].applies(chart)
+    assert BY_ID["no-58"].style(chart).transfer.grants

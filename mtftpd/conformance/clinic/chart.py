@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mtftpd.conformance.clinic.findings import Finding, named
+from mtftpd.conformance.clinic.findings import Finding, Trait, named
 from mtftpd.conformance.clinic.styles import Reply, Tags
 from mtftpd.errors import BadConfig
 
 VERSION: Final = 1
+OPTIONS: Final = "options"
+"""The probe, and the cure for clients that take no file without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ class Chart:
         """Return the reply that this patient is known to boot from."""
         return CURES.get(self.cure, Reply())
 
+    @property
+    def needs_options(self) -> bool:
+        """Whether it takes a file only from a server that grants options."""
+        return Trait.NEEDS_OPTIONS in self.findings
+
     def shows(self, *findings: Finding) -> bool:
         """Return whether one of ``findings`` has been made."""
         return not self.findings.isdisjoint(findings)
@@ -62,11 +69,14 @@ class Chart:
         self.findings.update(outcome.findings)
         if mode is not None:
             self.modes[outcome.probe] = mode
+        if outcome.probe == OPTIONS and outcome.findings and not self.needs_options:
+            return
         if outcome.probe in CURES and outcome.findings:
             self.cure = outcome.probe
 
 
 CURES: Final[Mapping[str, Reply]] = {
+    OPTIONS: Reply(),
     "late": Reply(delay=1.3),
     "twice": Reply(copies=2),
     "without-43": Reply(tags=Tags.NONE),

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Final
 
 from mtftpd.conformance.clinic import effects, intake, replies
-from mtftpd.conformance.clinic.chart import Chart, Outcome
+from mtftpd.conformance.clinic.chart import OPTIONS, Chart, Outcome
 from mtftpd.conformance.clinic.downloads import PAUSE, STRANGER_HEARD, Download
 from mtftpd.conformance.clinic.effects import Effect, Effects, Send, Shots
 from mtftpd.conformance.clinic.findings import Trait
 from mtftpd.conformance.clinic.probes import PROBES, Probe
 from mtftpd.conformance.clinic.sessions import GroupSession
-from mtftpd.conformance.clinic.styles import Session, Style, Tags, Trouble
+from mtftpd.conformance.clinic.styles import Session, Style, Tags, Transfer, Trouble
 from mtftpd.conformance.clinic.visit import AT_ONCE, Acknowledgement, Read, Visit
 from mtftpd.errors import Malformed
 from mtftpd.wire import bootp, text, tftp
@@ -340,6 +341,9 @@ class Examination:
     def _settle(self, outcome: Outcome, mode: bool | None) -> None:
         visit = self._present()
         visit.decided = True
+        if outcome.probe == OPTIONS and not outcome.findings and not self.chart.modes.get("careful", True):
+            helped = visit.acknowledged(0) and not self.chart.cure
+            outcome = replace(outcome, findings=(Trait.NEEDS_OPTIONS,) if helped else ())
         self.chart.record(outcome, mode)
         if outcome.probe == "group-silent" and visit.opens and visit.fell_back is not None:
             self.chart.patience = visit.fell_back.when - visit.opens[0].when
@@ -356,7 +360,7 @@ class Examination:
         visit = self.visit
         if visit is not None and not visit.decided:
             return visit.style
-        return Style(self.chart.careful())
+        return Style(self.chart.careful(), Transfer(grants=self.chart.needs_options))
 
     def _present(self) -> Visit:
         assert self.visit is not None, "only a boot leads here"

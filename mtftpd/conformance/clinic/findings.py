@@ -20,6 +20,7 @@ class Trait(Enum):
     SYSTEM_ASKS = "system_asks"
     SHARED_UUID = "uuid_of_nobody"
     NO_MULTICAST = "no_multicast"
+    NEEDS_OPTIONS = "needs_options"
     LISTENS_AFTER_GROUP_COPY = "listens_after_group_copy"
     ONLY_SERVER_PORT = "only_server_port"
     LOCKS_FIRST_PORT = "locks_first_port"
@@ -77,6 +78,7 @@ ABOUT: Final[dict[Finding, str]] = {
     Trait.ENDS_SIZE_PROBE: "asks for the size first and ends that transfer with an ERROR",
     Trait.SYSTEM_ASKS: "a system without option 60 asks for an address after the boot",
     Trait.SHARED_UUID: "its option 97 is all zeros or all ones",
+    Trait.NEEDS_OPTIONS: "takes no file from a server that grants none of its options",
     Trait.NO_MULTICAST: "was told of a group and went to port 69",
     Trait.LISTENS_AFTER_GROUP_COPY: "acknowledges nothing when the group's DATA 1 comes before the unicast one",
     Trait.ONLY_SERVER_PORT: "does not hear DATA that comes from another port than that of tag 3",

@@ -13,6 +13,7 @@ from mtftpd.quirks.vocabulary import Mutation as F
 REFUSALS: Final = 3
 """A DISCOVER of one boot that comes for the third time has found no OFFER good."""
 REPEATS: Final = 3
+NOT_TAKEN: Final = "asks for the file and does not take it"
 
 
 class Judgement(NamedTuple):
@@ -37,7 +38,7 @@ def careful(visit: Visit, ended: bool) -> Judgement | None:
         return None
     if visit.all_sent and not visit.gave_up:
         return Judgement("boots, and leaves without the last ACK", (F.NO_LAST_ACK,), True)
-    return Judgement("asks for the file and does not take it" if visit.reads else "asks for no file", mode=False)
+    return Judgement(NOT_TAKEN if visit.reads else "asks for no file", mode=False)
 
 
 def cured(fault: Finding) -> Judge:
@@ -149,7 +150,7 @@ def group_only(visit: Visit, ended: bool) -> Judgement | None:
         return Judgement("does not take an OFFER with tags 1 to 5", (F.REJECT_43_1_5,), False)
     if not visit.opens:
         return Judgement("goes to port 69", (Trait.NO_MULTICAST,), False) if visit.finished or ended else None
-    if visit.fell_back or visit.later_opens:
+    if visit.fell_back or (ended and visit.later_opens):
         return Judgement("opens, and does not hear the group", (F.NO_IGMP,), False)
     return Judgement("hears the group", (), True) if ended else None
 

@@ -55,7 +55,8 @@ class Probe:
             changes["tags"] = Tags.GROUP
         if self.id == "short":
             changes["needs"] = frozenset(code for fault, code in _NEEDED if chart.shows(fault))
-        return Style(replace(chart.careful(), **changes), self.transfer, self.session)
+        transfer = replace(self.transfer, grants=self.transfer.grants or chart.needs_options)
+        return Style(replace(chart.careful(), **changes), transfer, self.session)
 
 
 def _boots(chart: Chart) -> bool:
@@ -63,15 +64,19 @@ def _boots(chart: Chart) -> bool:
 
 
 def _stuck(chart: Chart) -> bool:
-    return "careful" in chart.outcomes and not _boots(chart)
+    return "careful" in chart.outcomes and not _boots(chart) and not _refuses_file(chart)
+
+
+def _refuses_file(chart: Chart) -> bool:
+    return "careful" in chart.outcomes and chart.outcomes["careful"].said == judges.NOT_TAKEN
 
 
 def _options(chart: Chart) -> bool:
-    return _boots(chart) and bool(chart.asked)
+    return (_boots(chart) or _refuses_file(chart)) and bool(chart.asked)
 
 
 def _granted(chart: Chart) -> bool:
-    return _options(chart) and not chart.shows(F.HANG_ON_OACK)
+    return _boots(chart) and bool(chart.asked) and not chart.shows(F.HANG_ON_OACK)
 
 
 def _multicast(chart: Chart) -> bool:

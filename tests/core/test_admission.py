@@ -205,6 +205,15 @@ def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert door.admission.statistics().queue == ("10.0.0.10", "10.0.0.11")
 
 
+def test_all_who_came_together_are_let_in_together_in_the_end() -> None:
+    door = Door()
+    for number in range(FITS + 5):
+        door.ask(number)
+    door.until(door.now + HOLD_SECONDS)
+    assert door.order == list(range(FITS + 5))
+    assert door.admission.statistics().overdue == 5
+
+
 @given(
     asked=st.lists(st.tuples(st.integers(0, 60), st.floats(0, 0.2), st.booleans()), min_size=1, max_size=150),
     tried=st.sets(st.integers(0, 60)),

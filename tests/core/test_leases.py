@@ -333,15 +333,21 @@ class Leases(RuleBasedStateMachine):
         holder, until = self.promised.get(lease.address, (who, 0.0))
         assert holder == who or until <= self.now, f"{lease.address} was promised to {holder} until {until}"
         assert lease.address in self.POOL or lease.address in self.fixed
+        self.left(who)
+        self.promised[lease.address] = (who, lease.expires)
+
+    def left(self, who: ClientKey) -> None:
         for left in [each for each in self.promised if self.holds(who, each)]:
             del self.promised[left]
-        self.promised[lease.address] = (who, lease.expires)
 
     @rule(who=CLIENTS, wanted=st.none() | ADDRESSES)
     def reserve(self, who: ClientKey, wanted: IPv4Address | None) -> None:
         own = self.own(who)
         is_free = own is not None and not any(self.holds(key(n), own) for n in range(20))
         lease = self.table.reserve(who, wanted, self.now, own)
+        if lease is None:
+            # What it had has become the address of a node, and there is no other one.
+            self.left(who)
         self.note(who, lease)
         rests = own is not None and self.now < self.rests.get(own, 0.0)
         assert not is_free or rests or (lease is not None and lease.address == own), "a node gets its own address"

@@ -63,6 +63,8 @@ class Counters:
 
     received: int
     received_octets: int
+    waiting: int
+    """DHCP messages that were read and are not answered yet."""
     sent: int
     sent_octets: int
     lost: int
@@ -144,6 +146,7 @@ class Pump:
         return Counters(
             received=self._received,
             received_octets=self._received_octets,
+            waiting=len(self._calls),
             sent=sent.datagrams,
             sent_octets=sent.octets,
             lost=sent.lost,

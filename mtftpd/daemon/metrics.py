@@ -157,6 +157,7 @@ FAMILIES = (
     Family("admission_overdue_total", "counter", "Of those, who waited to the end.", "budget.overdue"),
     Family("datagrams_received_total", "counter", "UDP payloads read.", "traffic.received"),
     Family("octets_received_total", "counter", "Octets of them.", "traffic.received_octets"),
+    Family("dhcp_waiting", "gauge", "DHCP messages that were read and are not answered yet.", "traffic.waiting"),
     Family("datagrams_sent_total", "counter", "UDP payloads sent.", "traffic.sent"),
     Family("octets_sent_total", "counter", "Octets of them.", "traffic.sent_octets"),
     Family("datagrams_lost_total", "counter", "Datagrams that could not leave.", "traffic.lost"),

@@ -1,7 +1,7 @@
 """Throw bad datagrams at one port: random ones, and valid ones that were cut, spliced and bit-flipped.
 
 ``python -m tools.lab.hail ADDRESS PORT COUNT --control SOCKET`` sends ``COUNT`` of them from a seed.  It keeps to the
-pace of the server, which its control socket tells, so that they are read and not lost in a full socket queue.
+pace of the server, which its control socket tells, so that each is read and looked at, and none is lost in a full queue.
 """
 
 from __future__ import annotations
@@ -79,19 +79,20 @@ class Pace:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(control)
         self._answers = self._socket.makefile("rb")
-        self._first = self.received()
+        self._first = self.handled()
 
-    def received(self) -> int:
-        """Return the datagrams that the server has read in its life."""
+    def handled(self) -> int:
+        """Return the datagrams that the server has read and answered, or decided not to, in its life."""
         self._socket.sendall(b'{"command": "status"}\n')
-        return int(json.loads(self._answers.readline())["traffic"]["received"])
+        traffic = json.loads(self._answers.readline())["traffic"]
+        return int(traffic["received"] - traffic["waiting"])
 
     def wait(self, sent: int) -> None:
-        """Return when all that was ``sent`` is read; a server that stands still is an error."""
+        """Return when all that was ``sent`` is handled; a server that stands still is an error."""
         deadline = time.monotonic() + STALL_SECONDS
-        while self.received() - self._first < sent:
+        while self.handled() - self._first < sent:
             if time.monotonic() > deadline:
-                raise SystemExit(f"the server read {self.received() - self._first} of {sent} datagrams")
+                raise SystemExit(f"the server handled {self.handled() - self._first} of {sent} datagrams")
             time.sleep(0.002)
 
 

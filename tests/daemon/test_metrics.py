@@ -27,7 +27,7 @@ GROUP = {
     "fallbacks": 3,
     "block": 7,
 }
-TRAFFIC = ("received", "received_octets", "sent", "sent_octets", "lost", "overflowed")
+TRAFFIC = ("received", "received_octets", "waiting", "sent", "sent_octets", "lost", "overflowed")
 TFTP = ("requests", "done", "failed", "refused", "blocks", "retransmitted", "transfers")
 SNAPSHOT: Mapping[str, Any] = {
     "uptime": 1.5,

@@ -1,7 +1,7 @@
 """Throw bad datagrams at one port: random ones, and valid ones that were cut, spliced and bit-flipped.
 
 ``python -m tools.lab.hail ADDRESS PORT COUNT --control SOCKET`` sends ``COUNT`` of them from a seed.  It keeps to the
-pace of the server, which its control socket tells, so that each is read and looked at, and none is lost in a full queue.
+pace of the server, which its control socket tells, so that each is read and looked at, and none lost in a full queue.
 """
 
 from __future__ import annotations

@@ -31,6 +31,9 @@ NEVER = [
 """The first may not import the second, whatever their floors: independent readings of the same documents."""
 
 PURE = ("wire", "quirks", "core", "rom", "errors")
+PACKAGES_OF_THE_CORE = ("link", "addresses", "learning", "nodes", "dhcp", "mtftp", "tftp")
+"""Each may import from those before it, and all from the modules beside them, but for the whole server."""
+
 ALLOWED_IN_PURE = {
     "__future__", "abc", "bisect", "collections", "construct", "copy", "dataclasses", "enum", "functools", "hashlib",
     "heapq", "io", "ipaddress", "itertools", "math", "mtftpd", "operator", "re", "string", "struct", "types", "typing",
@@ -91,6 +94,16 @@ def test_imports_go_down(module: Path) -> None:
     for there in own_imports(tree):
         assert FLOORS[there] <= FLOORS[here], f"{here} is beneath {there}"
         assert (here, there) not in NEVER
+
+
+def test_packages_of_the_core_have_an_order(module: Path) -> None:
+    steps = module.relative_to(PACKAGE).parts
+    if steps[0] != "core" or len(steps) < 3:
+        return
+    later = PACKAGES_OF_THE_CORE[PACKAGES_OF_THE_CORE.index(steps[1]) + 1 :]
+    for name in imports(ast.parse(module.read_text())):
+        there = name.split(".")[2:3] if name.startswith("mtftpd.core.") else []
+        assert not {"service", *later} & set(there), f"{steps[1]} is beneath {name}"
 
 
 def test_floors_0_and_1_are_pure(module: Path) -> None:

@@ -11,8 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, TypeVar
 
-from mtftpd.core import carousel_states, mtftp_states, node_states, tftp, tftp_multicast
-from mtftpd.core.node_states import NodeState
+from mtftpd.core.mtftp import carousel_states
+from mtftpd.core.mtftp import states as mtftp_states
+from mtftpd.core.nodes import states as node_states
+from mtftpd.core.nodes.states import NodeState
+from mtftpd.core.tftp import multicast as tftp_multicast
+from mtftpd.core.tftp import transfer as tftp
 from mtftpd.rom import dhcp as rom_dhcp
 from mtftpd.rom import mtftp as rom_mtftp
 from mtftpd.rom import tftp as rom_tftp
@@ -135,7 +139,7 @@ def _life_of_a_node() -> str:
     )
     waits = "".join(f"| `{state.value}` | `{target.value}` |\n" for state, target in node_states.SILENT_FROM.items())
     return (
-        "\n## The life of a node\n\n`mtftpd/core/node_states.py`\n\n"
+        "\n## The life of a node\n\n`mtftpd/core/nodes/states.py`\n\n"
         f"States that are inferred: {_listed(node_states.INFERRED)}. Failed: {_listed(node_states.FAILED)}.\n"
         f"Succeeded: {_listed(node_states.SUCCEEDED)}.\n\n"
         f"{_diagram(_life_arrows(), {state.name: state.value for state in NodeState})}\n"

@@ -14,8 +14,8 @@ from functools import partial
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from mtftpd.core.addresses.leases import ClientKey, LeaseState
 from mtftpd.core.images import Image
-from mtftpd.core.leases import ClientKey, LeaseState
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 
 
@@ -181,7 +181,7 @@ class Sender(NamedTuple):
     """What a DHCP message says of its sender: all that the record of a node needs, so that nobody reads it twice.
 
     ``message`` is the DHCP message type, None for BOOTP; ``client`` is the value of its
-    `mtftpd.core.clients.ClientKind`; ``address`` is the one that it asks for or has, ``server`` the one that it
+    `mtftpd.core.nodes.clients.ClientKind`; ``address`` is the one that it asks for or has, ``server`` the one that it
     chose (option 54), both "" when it names none; ``secs`` is how long it says that it has been trying.
     """
 

@@ -13,24 +13,24 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from mtftpd.core.admission import Admission, AdmissionStatistics
-from mtftpd.core.arp import ArpStatistics
-from mtftpd.core.attempts import Attempt
-from mtftpd.core.budget import BudgetStatistics, LinkBudget
-from mtftpd.core.dhcp_service import DhcpService, DhcpStatistics
+from mtftpd.core.addresses.arp import ArpStatistics
+from mtftpd.core.addresses.leases import Lease
+from mtftpd.core.dhcp.service import DhcpService, DhcpStatistics
 from mtftpd.core.effects import Effects, Lookup, Report, ReportKind, SendRun, Service
-from mtftpd.core.experience import NO_EXPERIENCE, Experience, Watches
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
-from mtftpd.core.leases import Lease
-from mtftpd.core.mtftp_service import MtftpService, MtftpStatistics
-from mtftpd.core.node_watch import NodesStatistics, NodeWatch
-from mtftpd.core.pass_rates import PassRates
+from mtftpd.core.learning.experience import NO_EXPERIENCE, Experience, Watches
+from mtftpd.core.link.admission import Admission, AdmissionStatistics
+from mtftpd.core.link.budget import BudgetStatistics, LinkBudget
+from mtftpd.core.mtftp.pass_rates import PassRates
+from mtftpd.core.mtftp.service import MtftpService, MtftpStatistics
+from mtftpd.core.nodes.attempts import Attempt
+from mtftpd.core.nodes.watch import NodesStatistics, NodeWatch
 from mtftpd.core.settings import Catalogue, Settings
-from mtftpd.core.single_port import SinglePort
-from mtftpd.core.tftp_multicast_service import MulticastService, MulticastStatistics
-from mtftpd.core.tftp_reports import TftpStatistics
-from mtftpd.core.tftp_service import TftpService
+from mtftpd.core.tftp.multicast_service import MulticastService, MulticastStatistics
+from mtftpd.core.tftp.reports import TftpStatistics
+from mtftpd.core.tftp.service import TftpService
+from mtftpd.core.tftp.single_port import SinglePort
 from mtftpd.wire.datagram import Datagram, HardwareAddress
 
 

@@ -8,9 +8,9 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
 from mtftpd.core.images import Image
+from mtftpd.core.link.wire_time import LINKS, LinkKind
 from mtftpd.core.networks import NetworkMap
 from mtftpd.core.node_settings import ANYBODY, NO_BOOT, NO_NODES, Boot, Inventory, NodeSettings, Subnet, Terms
-from mtftpd.core.wire_time import LINKS, LinkKind
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import HardwareAddress
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import trio
 
-from mtftpd.core.address_book import AddressBook
-from mtftpd.core.boot_plan import Planner
+from mtftpd.core.addresses.address_book import AddressBook
+from mtftpd.core.dhcp.boot_plan import Planner
 from mtftpd.core.groups import Groups
 from mtftpd.core.settings import Catalogue, Link, Settings
 from mtftpd.daemon.config import Config, aliases_of, image_sections, relative_path

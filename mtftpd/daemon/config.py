@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mtftpd.core.images import MAX_MTFTP_SIZE
+from mtftpd.core.link.wire_time import LinkKind
 from mtftpd.core.node_settings import NO_NODES, Inventory, Menu, Subnet
 from mtftpd.core.settings import Mode, Ports
-from mtftpd.core.wire_time import LinkKind
 from mtftpd.daemon.config_file import FileValues, read_file
 from mtftpd.daemon.inventory import inventory_of, problems_between, subnets_of
 from mtftpd.daemon.option_table import BY_NAME, Option

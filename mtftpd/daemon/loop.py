@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import trio
 
-from mtftpd.core.dhcp_queue import DhcpQueue
+from mtftpd.core.dhcp.message_queue import DhcpQueue
 from mtftpd.core.effects import FIRST_TRANSFER, Effects, SendRun, Service
 from mtftpd.core.settings import Ports
 from mtftpd.daemon.performer import Opener, Outlets, Performer, Sent, Sink, Tap

@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from mtftpd.core.node_states import NodeState
+from mtftpd.core.nodes.states import NodeState
 from mtftpd.daemon.journal import say
 from mtftpd.daemon.plain import plain
 from mtftpd.daemon.values import Listen

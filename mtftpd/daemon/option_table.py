@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mtftpd.core.wire_time import LINKS
+from mtftpd.core.link.wire_time import LINKS
 from mtftpd.daemon import node_values, values
 
 

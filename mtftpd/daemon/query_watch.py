@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import trio
 
-from mtftpd.core.audiences import Querier
+from mtftpd.core.learning.audiences import Querier
 from mtftpd.net.queries import Queries
 
 PAUSE = 1.0

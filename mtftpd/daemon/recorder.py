@@ -9,11 +9,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from mtftpd.core.attempts import PAST_ATTEMPTS, Attempt, NodeKey
 from mtftpd.core.effects import Report, ReportKind
-from mtftpd.core.nics import KnownMachine
-from mtftpd.core.nodes import MAX_NODES, NodeStatistics
-from mtftpd.core.pass_rates import PassRate
+from mtftpd.core.mtftp.pass_rates import PassRate
+from mtftpd.core.nodes.attempts import PAST_ATTEMPTS, Attempt, NodeKey
+from mtftpd.core.nodes.nics import KnownMachine
+from mtftpd.core.nodes.records import MAX_NODES, NodeStatistics
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.daemon.store import RunningPass, Store

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 import trio
 
 from mtftpd import __version__
-from mtftpd.core.pxe_discovery import DISCOVERY_GROUP
+from mtftpd.core.dhcp.pxe_discovery import DISCOVERY_GROUP
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Link, Mode
 from mtftpd.daemon import journal

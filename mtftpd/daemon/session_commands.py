@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from mtftpd.core.effects import Effects
-from mtftpd.core.mtftp_pass import GroupStatistics
-from mtftpd.core.nodes import NodeStatistics
+from mtftpd.core.mtftp.passes import GroupStatistics
+from mtftpd.core.nodes.records import NodeStatistics
 from mtftpd.core.service import BootService
 from mtftpd.daemon.control import Command
 from mtftpd.daemon.loop import Pump

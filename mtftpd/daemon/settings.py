@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from mtftpd.core.groups import UNICAST_ONLY, Groups, path_of
 from mtftpd.core.images import MTFTP_BLOCK_SIZE
+from mtftpd.core.link.wire_time import LINKS, link_of
 from mtftpd.core.node_settings import Boot
 from mtftpd.core.settings import Addressing, Bandwidth, Catalogue, Link, Mode, Multicast, Settings
-from mtftpd.core.wire_time import LINKS, link_of
 from mtftpd.daemon.config import Config, image_sections
 from mtftpd.daemon.inventory import problems_on
 from mtftpd.daemon.problems import Problem, raise_if_any

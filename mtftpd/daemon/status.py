@@ -14,12 +14,12 @@ from math import isfinite
 from typing import Any
 
 from mtftpd import __version__
-from mtftpd.core.alarms import Alarm, AlarmKind
-from mtftpd.core.leases import ClientKey, Lease
-from mtftpd.core.node_states import NodeState
-from mtftpd.core.nodes import NodeStatistics
+from mtftpd.core.addresses.leases import ClientKey, Lease
+from mtftpd.core.nodes.alarms import Alarm, AlarmKind
+from mtftpd.core.nodes.records import NodeStatistics
+from mtftpd.core.nodes.states import NodeState
 from mtftpd.core.service import BootService, Statistics
-from mtftpd.core.tftp_reports import TransferStatistics
+from mtftpd.core.tftp.reports import TransferStatistics
 from mtftpd.daemon.control import Command
 from mtftpd.daemon.journal import Journal
 from mtftpd.daemon.loop import Pump

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from mtftpd.core.effects import Drop, Report, ReportKind
-from mtftpd.core.nodes import NodeStatistics
+from mtftpd.core.nodes.records import NodeStatistics
 from mtftpd.daemon.performer import Tap
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 from mtftpd.wire.text import summary

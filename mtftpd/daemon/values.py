@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from pathlib import Path
 
+from mtftpd.core.link.wire_time import LinkKind, link_named, read_rate
 from mtftpd.core.node_settings import IPXE_STAGE
 from mtftpd.core.settings import Mode
-from mtftpd.core.wire_time import LinkKind, link_named, read_rate
 
 MAX_BOOT_FILE = 127
 """Octets: the BOOTP file field holds 128 with its NUL (RFC 951 section 3)."""

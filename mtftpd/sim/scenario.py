@@ -8,9 +8,9 @@ from random import Random
 from typing import Final
 
 from mtftpd.core.images import MAX_MTFTP_SIZE
+from mtftpd.core.link.wire_time import link_of
 from mtftpd.core.node_settings import OtherNics
 from mtftpd.core.settings import Bandwidth
-from mtftpd.core.wire_time import link_of
 from mtftpd.sim.topology import BUILT_IN, Kind, Topology
 
 MAX_NODES: Final = 20_000

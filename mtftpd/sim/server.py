@@ -10,8 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from mtftpd.core.block_numbers import number_on_wire
-from mtftpd.core.dhcp_queue import DhcpQueue
+from mtftpd.core.dhcp.message_queue import DhcpQueue
 from mtftpd.core.effects import (
     FIRST_TRANSFER,
     CloseTransfer,
@@ -28,6 +27,7 @@ from mtftpd.core.effects import (
     Service,
     StuffArp,
 )
+from mtftpd.core.tftp.block_numbers import number_on_wire
 from mtftpd.sim.clock import Clock, Timer
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
 

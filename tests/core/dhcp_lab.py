@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from mtftpd.core.dhcp_service import DhcpService
+from mtftpd.core.dhcp.service import DhcpService
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SaveLease, Send, Service
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image

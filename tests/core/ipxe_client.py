@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from mtftpd.core.effects import Effects, SendRun, Service
 from mtftpd.core.images import Image
-from mtftpd.core.mtftp_service import MtftpService
+from mtftpd.core.mtftp.service import MtftpService
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.mtftp import IPXE_GROUP
 from tests.core.lossy_wire import LossyWire

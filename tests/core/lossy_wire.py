@@ -9,7 +9,7 @@ from random import Random
 from typing import ClassVar
 
 from mtftpd.core.effects import Effects
-from mtftpd.core.mtftp_service import MtftpService
+from mtftpd.core.mtftp.service import MtftpService
 from mtftpd.wire.datagram import Datagram
 
 

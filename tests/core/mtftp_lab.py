@@ -9,10 +9,10 @@ from ipaddress import IPv4Address, IPv4Network
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SendRun, Service
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import Image
-from mtftpd.core.mtftp_pass import GroupStatistics
-from mtftpd.core.mtftp_service import MtftpService
+from mtftpd.core.mtftp.pass_rates import PassRate, PassRates
+from mtftpd.core.mtftp.passes import GroupStatistics
+from mtftpd.core.mtftp.service import MtftpService
 from mtftpd.core.node_settings import Boot
-from mtftpd.core.pass_rates import PassRate, PassRates
 from mtftpd.core.settings import Catalogue, Link, Multicast, Settings
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import Ack, Error, Packet, Request, build

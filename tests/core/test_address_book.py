@@ -11,11 +11,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mtftpd.core.address_book import AddressBook, Place, links_of, pools_of
-from mtftpd.core.dhcp_service import DhcpService
+from mtftpd.core.addresses.address_book import AddressBook, Place, links_of, pools_of
+from mtftpd.core.addresses.leases import MAX_LEASES, ClientKey, LeaseState
+from mtftpd.core.dhcp.service import DhcpService
 from mtftpd.core.effects import DropReason
 from mtftpd.core.groups import Groups
-from mtftpd.core.leases import MAX_LEASES, ClientKey, LeaseState
 from mtftpd.core.networks import NetworkMap
 from mtftpd.core.node_settings import Inventory, NodeEntry, Scope, Subnet
 from mtftpd.core.settings import Addressing, Mode, Settings

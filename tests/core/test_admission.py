@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core import admission
-from mtftpd.core.admission import HOLD_SECONDS, ROUND, SERVED_SECONDS, Admission
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Service
+from mtftpd.core.link import admission
+from mtftpd.core.link.admission import HOLD_SECONDS, ROUND, SERVED_SECONDS, Admission
+from mtftpd.core.link.wire_time import block_octets
 from mtftpd.core.settings import Bandwidth
-from mtftpd.core.wire_time import block_octets
 from mtftpd.wire import tftp
 from mtftpd.wire.datagram import Datagram, Endpoint
 

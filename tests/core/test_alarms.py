@@ -7,12 +7,12 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from mtftpd.core import alarms as module
-from mtftpd.core.alarms import MAX_ALARMS, QUIET, AlarmKind, Alarms
-from mtftpd.core.audiences import QUERY_SECONDS
 from mtftpd.core.effects import Effects, Report, ReportKind, Service
 from mtftpd.core.images import MAX_MTFTP_SIZE, Image
-from mtftpd.core.node_watch import LATE_SECONDS
+from mtftpd.core.learning.audiences import QUERY_SECONDS
+from mtftpd.core.nodes import alarms as module
+from mtftpd.core.nodes.alarms import MAX_ALARMS, QUIET, AlarmKind, Alarms
+from mtftpd.core.nodes.watch import LATE_SECONDS
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Catalogue, Multicast, Settings
 from mtftpd.wire import tftp

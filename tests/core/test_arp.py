@@ -8,8 +8,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mtftpd.core import arp as module
-from mtftpd.core.arp import ATTEMPT_SECONDS, GRACE_SECONDS, ArpEntries, ArpStatistics
+from mtftpd.core.addresses import arp as module
+from mtftpd.core.addresses.arp import ATTEMPT_SECONDS, GRACE_SECONDS, ArpEntries, ArpStatistics
 from mtftpd.core.effects import DropArp, Effects, OpenTransfer, Report, SaveLease, Send, SendRun, Service, StuffArp
 from mtftpd.core.images import Image
 from mtftpd.core.service import BootService

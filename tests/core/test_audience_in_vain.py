@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mtftpd.core.audience import SHARE_IN_VAIN, VAIN_PASSES, Audience
 from mtftpd.core.effects import Drop, DropReason
-from mtftpd.core.gears import SLOW_ROM, Gears
-from mtftpd.core.mtftp import Session
+from mtftpd.core.mtftp.audience import SHARE_IN_VAIN, VAIN_PASSES, Audience
+from mtftpd.core.mtftp.gears import SLOW_ROM, Gears
+from mtftpd.core.mtftp.session import Session
 from mtftpd.sim.chance import Quality
 from mtftpd.sim.simulation import Simulation
 from tests.core.mtftp_lab import SETTINGS, A, B, Lab, T, image

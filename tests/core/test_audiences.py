@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtftpd.core.audiences import (
+from mtftpd.core.learning.audiences import (
     AUDIENCE_SECONDS,
     LEAST_FACTOR,
     QUERY_SECONDS,
@@ -12,7 +12,7 @@ from mtftpd.core.audiences import (
     Charge,
     Querier,
 )
-from mtftpd.core.fallback import FallbackMemory, Node, Trigger
+from mtftpd.core.learning.fallback import FallbackMemory, Node, Trigger
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire.datagram import HardwareAddress
 

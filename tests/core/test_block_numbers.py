@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.block_numbers import block_meant, number_on_wire
+from mtftpd.core.tftp.block_numbers import block_meant, number_on_wire
 
 
 @pytest.mark.parametrize("rollover", [0, 1])

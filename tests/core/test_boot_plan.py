@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.boot_plan import BootFile, BootPlan, Planner, menu_options, octets, parse_boot_file
-from mtftpd.core.clients import Client, recognise
+from mtftpd.core.dhcp.boot_plan import BootFile, BootPlan, Planner, menu_options, octets, parse_boot_file
 from mtftpd.core.groups import Groups
 from mtftpd.core.images import MAX_MTFTP_SIZE, Image
 from mtftpd.core.node_settings import Boot, Menu, MenuItem
+from mtftpd.core.nodes.clients import Client, recognise
 from mtftpd.core.settings import Catalogue, Multicast, Settings
 from mtftpd.errors import BadConfig
 from mtftpd.wire import pxe

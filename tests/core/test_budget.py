@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.budget import GROUP_BURST, UNLIMITED, UNLIMITED_BLOCKS, LinkBudget
 from mtftpd.core.effects import (
     FIRST_TRANSFER,
     CloseTransfer,
@@ -19,8 +18,9 @@ from mtftpd.core.effects import (
     Service,
 )
 from mtftpd.core.images import Image
+from mtftpd.core.link.budget import GROUP_BURST, UNLIMITED, UNLIMITED_BLOCKS, LinkBudget
+from mtftpd.core.link.wire_time import LINKS, block_octets, link_named, link_of, read_rate, wire_octets
 from mtftpd.core.settings import Bandwidth
-from mtftpd.core.wire_time import LINKS, block_octets, link_named, link_of, read_rate, wire_octets
 from mtftpd.wire.datagram import Endpoint
 
 RATE = 8e6

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtftpd.core.carousel_states import first_withheld
 from mtftpd.core.effects import DropReason, ReportKind, Service
 from mtftpd.core.images import Image
-from mtftpd.core.listeners import AT_ONCE, QUESTIONS, UNICASTS, Listeners
-from mtftpd.core.mtftp_timing import GATHER
-from mtftpd.core.node_states import NodeState
-from mtftpd.core.pass_rates import PassRate
+from mtftpd.core.mtftp.carousel_states import first_withheld
+from mtftpd.core.mtftp.listeners import AT_ONCE, QUESTIONS, UNICASTS, Listeners
+from mtftpd.core.mtftp.pass_rates import PassRate
+from mtftpd.core.mtftp.timing import GATHER
+from mtftpd.core.nodes.states import NodeState
 from mtftpd.core.service import BootService
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.mtftp import IPXE_GROUP
@@ -382,7 +382,7 @@ class TestEnds:
 
 
 def test_there_is_no_end_of_clients_but_of_those_that_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtftpd.core.listeners.MAX_LISTENERS", 1)
+    monkeypatch.setattr("mtftpd.core.mtftp.listeners.MAX_LISTENERS", 1)
     listeners = Listeners()
     listeners.opened(A)
     assert listeners.opened(B)[1]

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from mtftpd.core.clients import ClientKind, is_ethernet, recognise
-from mtftpd.core.leases import ClientKey
+from mtftpd.core.addresses.leases import ClientKey
 from mtftpd.core.node_settings import NodeSettings
+from mtftpd.core.nodes.clients import ClientKind, is_ethernet, recognise
 from mtftpd.wire.bootp import BOOTREQUEST, DhcpMessage
 from mtftpd.wire.datagram import HardwareAddress
 from mtftpd.wire.options import Options

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from mtftpd.core.delivery import Delivery, Route, reachable, route, route_to_all, route_to_source
+from mtftpd.core.dhcp.delivery import Delivery, Route, reachable, route, route_to_all, route_to_source
 from mtftpd.core.settings import Link, Ports, Settings
 from mtftpd.wire.bootp import BOOTREQUEST, BROADCAST_FLAG, DhcpMessage
 from mtftpd.wire.datagram import Endpoint, HardwareAddress

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.dhcp_queue import DhcpQueue
+from mtftpd.core.dhcp.message_queue import DhcpQueue
 from mtftpd.core.effects import DropReason, Service
 from mtftpd.wire.datagram import Datagram, Endpoint
 

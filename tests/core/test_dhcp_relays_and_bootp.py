@@ -7,8 +7,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from mtftpd.core.addresses.leases import OFFER_HOLD_SECONDS, LeaseState
 from mtftpd.core.effects import DropReason, ReportKind
-from mtftpd.core.leases import OFFER_HOLD_SECONDS, LeaseState
 from mtftpd.wire.bootp import BROADCAST_FLAG, MessageType
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.options import Options

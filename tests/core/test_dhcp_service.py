@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtftpd.core.dhcp_service import DhcpService
+from mtftpd.core.addresses.leases import DECLINE_SECONDS, LeaseState
+from mtftpd.core.dhcp.service import DhcpService
 from mtftpd.core.effects import Drop, DropReason, Report, ReportKind, Send, Service
 from mtftpd.core.groups import Groups
-from mtftpd.core.leases import DECLINE_SECONDS, LeaseState
 from mtftpd.core.node_settings import Boot, Menu, MenuItem
 from mtftpd.core.settings import Mode, Settings
 from mtftpd.errors import BadConfig

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.fallback import CLEARED_BY, MAX_MARKS, RETRY_SECONDS, FallbackMemory, Mark, Node, Trigger
+from mtftpd.core.learning.fallback import CLEARED_BY, MAX_MARKS, RETRY_SECONDS, FallbackMemory, Mark, Node, Trigger
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire.datagram import HardwareAddress
 
@@ -121,7 +121,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_what_has_changed_adds_up_to_the_whole_memory(steps: list[tuple[str, Node]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mtftpd.core.fallback.MAX_MARKS", 5)
+        patch.setattr("mtftpd.core.learning.fallback.MAX_MARKS", 5)
         memory, before = FallbackMemory(), dict[Node, Mark | None]()
         written: dict[Node, Mark] = {}
 

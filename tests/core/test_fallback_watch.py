@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mtftpd.core import fallback_watch
-from mtftpd.core.audiences import AUDIENCE_SECONDS, LEAST_FACTOR, QUERY_SECONDS, RECOVERY_SECONDS, REST_SECONDS
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind
-from mtftpd.core.fallback import FallbackMemory, Node, Trigger
-from mtftpd.core.fallback_watch import FallbackWatch, Told
+from mtftpd.core.learning import fallback_watch
+from mtftpd.core.learning.audiences import AUDIENCE_SECONDS, LEAST_FACTOR, QUERY_SECONDS, RECOVERY_SECONDS, REST_SECONDS
+from mtftpd.core.learning.fallback import FallbackMemory, Node, Trigger
+from mtftpd.core.learning.fallback_watch import FallbackWatch, Told
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 

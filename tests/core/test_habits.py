@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mtftpd.core import habits as module
-from mtftpd.core.habits import Habits
-from mtftpd.core.learning import Sign
+from mtftpd.core.learning.lessons import Sign
+from mtftpd.core.tftp import habits as module
+from mtftpd.core.tftp.habits import Habits
 
 
 def test_suspicions_are_bounded_and_the_newest_counts(monkeypatch: pytest.MonkeyPatch) -> None:

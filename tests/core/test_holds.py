@@ -6,9 +6,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from mtftpd.core import holds as module
-from mtftpd.core.holds import HOLD_SECONDS, Hold, Holds
-from mtftpd.core.leases import ClientKey
+from mtftpd.core.addresses import holds as module
+from mtftpd.core.addresses.holds import HOLD_SECONDS, Hold, Holds
+from mtftpd.core.addresses.leases import ClientKey
 from mtftpd.wire.datagram import HardwareAddress
 
 GROUP = "239.1.1.1:1799"

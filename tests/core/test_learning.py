@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mtftpd.core import learning
 from mtftpd.core.effects import Report, ReportKind
-from mtftpd.core.learning import ACTIONS, NOTHING, Firmware, Learning, Lesson, Sign, lesson
+from mtftpd.core.learning import lessons as learning
+from mtftpd.core.learning.lessons import ACTIONS, NOTHING, Firmware, Learning, Lesson, Sign, lesson
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.quirks.profiles import PROFILES
 from mtftpd.quirks.vocabulary import ServerAction

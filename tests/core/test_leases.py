@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from mtftpd.core import leases
-from mtftpd.core.leases import (
+from mtftpd.core.addresses import leases
+from mtftpd.core.addresses.leases import (
     DECLINE_SECONDS,
     OFFER_HOLD_SECONDS,
     ClientKey,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.memory import Memory
+from mtftpd.core.learning.memory import Memory
 
 MOST = 3
 

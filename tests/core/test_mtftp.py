@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from mtftpd.core.effects import DropReason, ReportKind, SendRun, Service
-from mtftpd.core.mtftp_states import TABLE, Event, Gap, Idle, Quiet
-from mtftpd.core.mtftp_timing import ECHO_AFTER, GAP, GATHER, IPXE_PATIENCE, QUIET
+from mtftpd.core.mtftp.states import TABLE, Event, Gap, Idle, Quiet
+from mtftpd.core.mtftp.timing import ECHO_AFTER, GAP, GATHER, IPXE_PATIENCE, QUIET
 from mtftpd.wire.datagram import Endpoint
 from tests.core.mtftp_lab import (
     GROUP,
@@ -153,7 +153,7 @@ class TestOpens:
         assert lab.service.next_deadline() is None
 
     def test_openers_are_remembered_up_to_a_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("mtftpd.core.mtftp.MAX_WAITING", 2)
+        monkeypatch.setattr("mtftpd.core.mtftp.session.MAX_WAITING", 2)
         lab = Lab(image(3))
         for host in range(20, 25):
             lab.open(Endpoint(f"10.0.0.{host}", 40_000))
@@ -161,7 +161,7 @@ class TestOpens:
         assert report["known"] == 2
 
     def test_waiting_clients_are_remembered_up_to_a_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("mtftpd.core.mtftp_pass.MAX_WAITING", 2)
+        monkeypatch.setattr("mtftpd.core.mtftp.passes.MAX_WAITING", 2)
         lab = Lab(image(2))
         lab.open(A)
         for host in range(20, 25):

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from mtftpd.core.pacing import UNKNOWN
+from mtftpd.core.mtftp.pacing import UNKNOWN
 from mtftpd.core.rtt import INITIAL
 from tests.core.mtftp_lab import GROUP, A, B, Lab, T, image, sent, sent_later
 

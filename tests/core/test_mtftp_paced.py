@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 
 from mtftpd.core.effects import DropReason, Report, ReportKind, Sender
-from mtftpd.core.gears import MAX_UNASKED
-from mtftpd.core.mtftp import Session
-from mtftpd.core.mtftp_timing import GAP, GATHER, QUIET
-from mtftpd.core.pass_rates import PassRate
+from mtftpd.core.mtftp.gears import MAX_UNASKED
+from mtftpd.core.mtftp.pass_rates import PassRate
+from mtftpd.core.mtftp.session import Session
+from mtftpd.core.mtftp.timing import GAP, GATHER, QUIET
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 from tests.core.mtftp_lab import GROUP, PACED, SETTINGS, A, B, C, Lab, T, drops, image, reports, sent, sent_later
 

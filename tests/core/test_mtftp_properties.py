@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mtftpd.core.effects import Effects, Report, ReportKind, Send, SendRun, Service
-from mtftpd.core.pass_rates import PassRate
+from mtftpd.core.mtftp.pass_rates import PassRate
 from mtftpd.wire.datagram import Endpoint
 from tests.core.mtftp_lab import GROUP, PACED, Lab, T, image
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtftpd.core.effects import Drop, DropReason, Report, ReportKind, Send, SendRun, Service
-from mtftpd.core.mtftp_timing import GATHER, QUIET
+from mtftpd.core.mtftp.timing import GATHER, QUIET
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.tftp import Ack, Data, Error, OptionAck, Request, build, parse_untrusted
 from tests.core.mtftp_lab import (
@@ -153,7 +153,7 @@ class TestRouting:
         assert lab.group.master == str(A)
 
     def test_q15_the_swapped_port_is_reported_once_per_client(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("mtftpd.core.mtftp_service.MAX_SWAPPED", 2)
+        monkeypatch.setattr("mtftpd.core.mtftp.service.MAX_SWAPPED", 2)
         lab = Lab(image(5))
         seen = []
         for host in (1, 1, 2, 3, 1):
@@ -342,7 +342,7 @@ class TestFallbacks:
         assert self.fall_back(lab, B) == []
 
     def test_silence_after_an_incomplete_pass_drives_clients_to_unicast(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("mtftpd.core.mtftp.MAX_WAITING", 1)
+        monkeypatch.setattr("mtftpd.core.mtftp.session.MAX_WAITING", 1)
         lab = Lab(image(4))
         lab.lockstep(A, 2)
         [session, _] = lab.service._sessions.values()

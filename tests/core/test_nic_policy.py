@@ -7,9 +7,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from mtftpd.core.addresses.holds import HOLD_SECONDS
+from mtftpd.core.addresses.leases import LeaseState
 from mtftpd.core.effects import DropReason, Report, ReportKind
-from mtftpd.core.holds import HOLD_SECONDS
-from mtftpd.core.leases import LeaseState
 from mtftpd.core.node_settings import Inventory, NodeEntry, OtherNics
 from mtftpd.core.settings import Settings
 from mtftpd.quirks.vocabulary import ServerAction

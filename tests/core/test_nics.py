@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mtftpd.core import nics as module
-from mtftpd.core.nics import Answer, KnownMachine, Nics
 from mtftpd.core.node_settings import NO_NODES, Inventory, NodeEntry, OtherNics
+from mtftpd.core.nodes import nics as module
+from mtftpd.core.nodes.nics import Answer, KnownMachine, Nics
 from mtftpd.wire.datagram import HardwareAddress
 
 UUID = bytes(range(16))

@@ -10,8 +10,8 @@ import pytest
 
 from mtftpd.core.effects import Effects, Report, ReportKind, Service
 from mtftpd.core.node_settings import NO_NODES, Inventory, NodeEntry, OtherNics
-from mtftpd.core.node_states import NodeState
-from mtftpd.core.nodes import NodeStatistics
+from mtftpd.core.nodes.records import NodeStatistics
+from mtftpd.core.nodes.states import NodeState
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Settings
 from mtftpd.wire import bootp, tftp

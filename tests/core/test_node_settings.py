@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core import boot_plan, whereabouts
 from mtftpd.core import settings as settings_module
+from mtftpd.core.addresses import whereabouts
+from mtftpd.core.addresses.whereabouts import Identity, Whereabouts
+from mtftpd.core.dhcp import boot_plan
 from mtftpd.core.effects import DropReason, OpenTransfer, Report, ReportKind, Send, SendRun, Service, StuffArp
-from mtftpd.core.fallback import Trigger
+from mtftpd.core.learning.fallback import Trigger
 from mtftpd.core.node_settings import (
     ANYBODY,
     NO_BOOT,
@@ -30,7 +32,6 @@ from mtftpd.core.node_settings import (
 )
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Addressing, Mode, Settings
-from mtftpd.core.whereabouts import Identity, Whereabouts
 from mtftpd.errors import BadConfig
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp

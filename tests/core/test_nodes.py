@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core import nodes as records
-from mtftpd.core.alarms import MAX_ALARMS, AlarmKind, Alarms
+from mtftpd.core.addresses.leases import OFFER_HOLD_SECONDS
 from mtftpd.core.effects import Drop, DropReason, Effects, Lookup, OpenTransfer, Report, ReportKind, Service
-from mtftpd.core.leases import OFFER_HOLD_SECONDS
-from mtftpd.core.node_states import (
+from mtftpd.core.nodes import records
+from mtftpd.core.nodes.alarms import MAX_ALARMS, AlarmKind, Alarms
+from mtftpd.core.nodes.records import Node, Nodes, NodeStatistics
+from mtftpd.core.nodes.states import (
     FAILED,
     INFERRED,
     MOVES,
@@ -26,7 +27,6 @@ from mtftpd.core.node_states import (
     destination,
     patience,
 )
-from mtftpd.core.nodes import Node, Nodes, NodeStatistics
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Bandwidth, Mode, Settings
 from mtftpd.wire import bootp, tftp

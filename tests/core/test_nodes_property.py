@@ -12,7 +12,7 @@ import pytest
 
 from mtftpd.core.effects import Report, ReportKind
 from mtftpd.core.node_settings import Inventory, NodeEntry, OtherNics
-from mtftpd.core.node_states import FAILED, NodeState
+from mtftpd.core.nodes.states import FAILED, NodeState
 from mtftpd.rom.profiles import EDK1, SPEC, RomProfile
 from tests.core.boot_world import Machine, World
 from tests.core.dhcp_lab import DHCP

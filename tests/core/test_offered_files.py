@@ -6,9 +6,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from mtftpd.core import offered_files
-from mtftpd.core.leases import ClientKey
-from mtftpd.core.offered_files import OfferedFiles
+from mtftpd.core.addresses import offered_files
+from mtftpd.core.addresses.leases import ClientKey
+from mtftpd.core.addresses.offered_files import OfferedFiles
 
 KEY = ClientKey(1, b"123456")
 ADDRESS = IPv4Address("10.0.0.7")

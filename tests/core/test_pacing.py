@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.pacing import FASTEST, LARGEST_BURST, SLOWEST, TIMER_GRAIN, UNKNOWN, Pacer, interval_after
+from mtftpd.core.mtftp.pacing import FASTEST, LARGEST_BURST, SLOWEST, TIMER_GRAIN, UNKNOWN, Pacer, interval_after
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core import pass_rates
-from mtftpd.core.audience import MAX_MEMBERS, Audience, chance_of_holes
-from mtftpd.core.pacing import FASTEST, LARGEST_BURST, SLOW_DOWN, SLOWEST
-from mtftpd.core.pass_rates import LEAST_BLOCKS, MAX_PROFILES, SLOWEST_FACTOR, PassRate, PassRates, lockstep_interval
+from mtftpd.core.mtftp import pass_rates
+from mtftpd.core.mtftp.audience import MAX_MEMBERS, Audience, chance_of_holes
+from mtftpd.core.mtftp.pacing import FASTEST, LARGEST_BURST, SLOW_DOWN, SLOWEST
+from mtftpd.core.mtftp.pass_rates import (
+    LEAST_BLOCKS,
+    MAX_PROFILES,
+    SLOWEST_FACTOR,
+    PassRate,
+    PassRates,
+    lockstep_interval,
+)
 
 QUICK, SLOW = PassRate("quick", 0.0002, loss=0.01), PassRate("slow", 0.001)
 

@@ -6,9 +6,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from mtftpd.core.dhcp.pxe_discovery import DISCOVERY_GROUP
 from mtftpd.core.effects import DropReason, Effects, ReportKind, Service
 from mtftpd.core.node_settings import Boot, Menu, MenuItem
-from mtftpd.core.pxe_discovery import DISCOVERY_GROUP
 from mtftpd.core.settings import Settings
 from mtftpd.wire.bootp import MessageType
 from mtftpd.wire.datagram import Endpoint

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.refusals import BURST, MAX_ADDRESSES, PER_SECOND, Refusals
+from mtftpd.core.tftp.refusals import BURST, MAX_ADDRESSES, PER_SECOND, Refusals
 
 
 def test_a_burst_and_then_a_rate() -> None:

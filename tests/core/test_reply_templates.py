@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core import reply_templates
-from mtftpd.core.boot_plan import BootPlan
-from mtftpd.core.clients import recognise
+from mtftpd.core.dhcp import reply_templates
+from mtftpd.core.dhcp.boot_plan import BootPlan
+from mtftpd.core.dhcp.replies import Grant, Replies, encode, largest
+from mtftpd.core.dhcp.reply_templates import ReplyTemplates
 from mtftpd.core.groups import Binding
 from mtftpd.core.node_settings import NodeEntry, NodeSettings, Terms
-from mtftpd.core.replies import Grant, Replies, encode, largest
-from mtftpd.core.reply_templates import ReplyTemplates
+from mtftpd.core.nodes.clients import recognise
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.bootp import BOOTREQUEST, DhcpMessage, MessageType
 from mtftpd.wire.datagram import Endpoint

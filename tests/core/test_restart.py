@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from mtftpd.core.attempts import PAST_ATTEMPTS, Attempt
 from mtftpd.core.effects import Drop, DropReason, Report, ReportKind, SendRun, Service
-from mtftpd.core.fallback import Node, Trigger
-from mtftpd.core.mtftp_timing import QUIET
-from mtftpd.core.node_states import NodeState
-from mtftpd.core.nodes import NodeStatistics
+from mtftpd.core.learning.fallback import Node, Trigger
+from mtftpd.core.mtftp.timing import QUIET
+from mtftpd.core.nodes.attempts import PAST_ATTEMPTS, Attempt
+from mtftpd.core.nodes.records import NodeStatistics
+from mtftpd.core.nodes.states import NodeState
 from mtftpd.core.service import BootService
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire import tftp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mtftpd.core.effects import CloseTransfer, Drop, DropReason, OpenTransfer, Send, SendRun, Service
 from mtftpd.core.images import Image
-from mtftpd.core.single_port import SinglePort
+from mtftpd.core.tftp.single_port import SinglePort
 from mtftpd.wire.datagram import Datagram, Endpoint
 
 PEER, OTHER = Endpoint("10.0.0.7", 2070), Endpoint("10.0.0.8", 2070)

@@ -9,7 +9,8 @@ import pytest
 from mtftpd.core.effects import ReportKind, Send, SendRun
 from mtftpd.core.images import Image
 from mtftpd.core.rtt import FLOOR, INITIAL
-from mtftpd.core.tftp import (
+from mtftpd.core.tftp.negotiation import Granted
+from mtftpd.core.tftp.transfer import (
     CARRIED_SECONDS,
     GIVE_UP_SECONDS,
     HALF_OPEN_SECONDS,
@@ -23,7 +24,6 @@ from mtftpd.core.tftp import (
     State,
     Transfer,
 )
-from mtftpd.core.tftp_negotiation import Granted
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.tftp import Ack, Error, OptionAck, build
 

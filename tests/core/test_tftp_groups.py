@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mtftpd.core.groups import WINDOW, Groups, aliases
 from mtftpd.core.images import Image
 from mtftpd.core.settings import Catalogue, Link, Multicast, Settings
-from mtftpd.core.tftp_groups import PORT, SPAN, SPREAD, OptionGroups
+from mtftpd.core.tftp.groups import PORT, SPAN, SPREAD, OptionGroups
 
 BASE = IPv4Address("239.1.1.1")
 CONFIGURED = Multicast(BASE)

@@ -22,10 +22,10 @@ from mtftpd.core.effects import (
     SendRun,
     Service,
 )
-from mtftpd.core.habits import MAX_ADDRESSES, REMEMBERED_SECONDS
 from mtftpd.core.images import Image
-from mtftpd.core.tftp_register import MAX_HALF_OPEN, MAX_LINGERING, MAX_OF_ADDRESS, MAX_TRANSFERS
-from mtftpd.core.tftp_service import TftpService
+from mtftpd.core.tftp.habits import MAX_ADDRESSES, REMEMBERED_SECONDS
+from mtftpd.core.tftp.register import MAX_HALF_OPEN, MAX_LINGERING, MAX_OF_ADDRESS, MAX_TRANSFERS
+from mtftpd.core.tftp.service import TftpService
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import Ack, Error, OptionAck, Pairs, Request, build, parse_untrusted
 from tests.core.tftp_bench import (

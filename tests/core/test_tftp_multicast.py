@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send, SendRun, Service
 from mtftpd.core.images import Image
 from mtftpd.core.node_settings import Scope, Subnet
-from mtftpd.core.node_states import NodeState
+from mtftpd.core.nodes.states import NodeState
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Bandwidth, Catalogue, Link, Multicast, Settings
-from mtftpd.core.tftp import Asked
-from mtftpd.core.tftp_multicast import FIRST_SECONDS, SILENT_SECONDS, TABLE, State
-from mtftpd.core.tftp_multicast_service import MAX_OF_ADDRESS, MulticastService
-from mtftpd.core.tftp_negotiation import Limits
+from mtftpd.core.tftp.multicast import FIRST_SECONDS, SILENT_SECONDS, TABLE, State
+from mtftpd.core.tftp.multicast_service import MAX_OF_ADDRESS, MulticastService
+from mtftpd.core.tftp.negotiation import Limits
+from mtftpd.core.tftp.transfer import Asked
 from mtftpd.wire import tftp
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import Ack, Error, OptionAck, Pairs, Request, build, parse_untrusted
@@ -357,7 +357,7 @@ def test_who_makes_room_may_have_been_the_last_of_the_transfer_that_is_asked_for
 
 @pytest.mark.parametrize("limit", ["MAX_MEMBERS", "MAX_TRANSFERS"])
 def test_beyond_the_limits_there_is_unicast(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"mtftpd.core.tftp_multicast_service.{limit}", 1)
+    monkeypatch.setattr(f"mtftpd.core.tftp.multicast_service.{limit}", 1)
     desk = Desk()
     desk.asks(client(1))
     assert "multicast" not in granted(desk.asks(client(2), (*MULTICAST, ("blksize", "600")), "other"))
@@ -365,7 +365,7 @@ def test_beyond_the_limits_there_is_unicast(limit: str, monkeypatch: pytest.Monk
 
 def test_two_contents_never_share_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """One collision in a million: the later content is unicast."""
-    monkeypatch.setattr("mtftpd.core.tftp_groups.SPAN", 1)
+    monkeypatch.setattr("mtftpd.core.tftp.groups.SPAN", 1)
     desk = Desk()
     desk.asks(client(1), (*MULTICAST, ("blksize", "600")))
     assert granted(desk.asks(client(2), (*MULTICAST, ("blksize", "600")), "other")) == {"blksize": "600"}

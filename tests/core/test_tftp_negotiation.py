@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.tftp_negotiation import (
+from mtftpd.core.tftp.negotiation import (
     MAX_BLOCK_SIZE,
     MAX_WINDOW,
     MAX_WINDOW_OCTETS,

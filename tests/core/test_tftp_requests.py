@@ -16,10 +16,10 @@ from mtftpd.core.effects import (
     Service,
 )
 from mtftpd.core.images import Image
-from mtftpd.core.refusals import BURST, PER_SECOND
 from mtftpd.core.settings import Catalogue
-from mtftpd.core.tftp import HALF_OPEN_SECONDS
-from mtftpd.core.tftp_service import TftpService
+from mtftpd.core.tftp.refusals import BURST, PER_SECOND
+from mtftpd.core.tftp.service import TftpService
+from mtftpd.core.tftp.transfer import HALF_OPEN_SECONDS
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import Ack, Data, Error, OptionAck, Pairs, Request, build
 from tests.core.tftp_bench import (

@@ -15,8 +15,8 @@ from mtftpd.core.effects import (
 )
 from mtftpd.core.images import Image
 from mtftpd.core.settings import Catalogue
-from mtftpd.core.tftp import GIVE_UP_SECONDS, HALF_OPEN_SECONDS, LINGER_SECONDS
-from mtftpd.core.tftp_service import TftpService
+from mtftpd.core.tftp.service import TftpService
+from mtftpd.core.tftp.transfer import GIVE_UP_SECONDS, HALF_OPEN_SECONDS, LINGER_SECONDS
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import Ack, Data, Error, OptionAck, Packet, Request, build
 from tests.core.tftp_bench import (

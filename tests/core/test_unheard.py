@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mtftpd.core.effects import DropReason, Service
-from mtftpd.core.unheard import MAX_REMEMBERED, TRIES, WAITS, Unheard
+from mtftpd.core.mtftp.unheard import MAX_REMEMBERED, TRIES, WAITS, Unheard
 from tests.core.mtftp_lab import GROUP, IPXE_GROUP, A, B, C, Lab, T, drops, image, sent
 
 WAIT = T + 0.1

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from mtftpd.core import unheeded
-from mtftpd.core.clients import Client, ClientKind, recognise
+from mtftpd.core.dhcp import unheeded
+from mtftpd.core.dhcp.unheeded import DELAY_SECONDS, REPEAT_SECONDS, Unheeded, actions_of
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, Send
-from mtftpd.core.learning import Learning, Sign
+from mtftpd.core.learning.lessons import Learning, Sign
 from mtftpd.core.node_settings import NodeSettings
-from mtftpd.core.unheeded import DELAY_SECONDS, REPEAT_SECONDS, Unheeded, actions_of
+from mtftpd.core.nodes.clients import Client, ClientKind, recognise
 from mtftpd.quirks.matching import Step
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.rom.dhcp_request import request

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mtftpd.core.leases import ClientKey
-from mtftpd.core.unicast_deaf import DEAF_AFTER, MAX_REMEMBERED, UnicastDeaf
+from mtftpd.core.addresses.leases import ClientKey
+from mtftpd.core.dhcp.unicast_deaf import DEAF_AFTER, MAX_REMEMBERED, UnicastDeaf
 
 KEY = ClientKey(1, b"\2\0\0\0\0\1")
 

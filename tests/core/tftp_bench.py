@@ -13,7 +13,7 @@ from mtftpd.core.effects import (
     Service,
 )
 from mtftpd.core.images import Image
-from mtftpd.core.tftp_service import TftpService
+from mtftpd.core.tftp.service import TftpService
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import Error, Packet, Pairs, Request, build, parse_untrusted
 from tests.core.tftp_world import SERVER

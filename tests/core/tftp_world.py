@@ -28,7 +28,7 @@ from mtftpd.core.effects import (
 )
 from mtftpd.core.images import Image
 from mtftpd.core.settings import Catalogue, Link, Settings
-from mtftpd.core.tftp_service import TftpService
+from mtftpd.core.tftp.service import TftpService
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import Ack, Error, OptionAck, Pairs, Request, build, parse_untrusted
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mtftpd.cli.status import MAX_ALARMS, _alarms
-from mtftpd.core.alarms import AlarmKind, Alarms
+from mtftpd.core.nodes.alarms import AlarmKind, Alarms
 from mtftpd.daemon.events import line_of
 from mtftpd.daemon.metrics import FAMILIES, _at, _lines, _samples
 from mtftpd.daemon.plain import plain

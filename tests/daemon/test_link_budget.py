@@ -11,9 +11,9 @@ import pytest
 
 from mtftpd.cli.status import _link
 from mtftpd.core.groups import Groups
+from mtftpd.core.link.wire_time import LINKS, block_octets
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Bandwidth, Catalogue, Link, Mode, Settings
-from mtftpd.core.wire_time import LINKS, block_octets
 from mtftpd.daemon.settings import bandwidth_for, rate_text, settings_for, warnings_for
 from mtftpd.wire import tftp
 from tests.daemon.conftest import MakeConfig

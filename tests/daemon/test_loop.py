@@ -26,7 +26,7 @@ from mtftpd.core.effects import (
 )
 from mtftpd.core.images import Image
 from mtftpd.core.settings import Catalogue, Mode, Settings
-from mtftpd.core.tftp_service import TftpService
+from mtftpd.core.tftp.service import TftpService
 from mtftpd.daemon.loop import MAX_DRAIN
 from mtftpd.net.capture import Capture
 from mtftpd.wire import tftp

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import trio
 
-from mtftpd.core.alarms import AlarmKind
 from mtftpd.core.effects import ReportKind
-from mtftpd.core.node_states import NodeState
+from mtftpd.core.nodes.alarms import AlarmKind
+from mtftpd.core.nodes.states import NodeState
 from mtftpd.daemon import metrics as module
 from mtftpd.daemon.metrics import MAX_REQUEST, Metrics, exposition
 from mtftpd.daemon.values import Listen

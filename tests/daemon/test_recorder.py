@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from mtftpd.core import nodes
-from mtftpd.core.attempts import PAST_ATTEMPTS
 from mtftpd.core.effects import Report
-from mtftpd.core.experience import NO_EXPERIENCE
-from mtftpd.core.fallback import Node, Trigger
-from mtftpd.core.learning import Firmware, Sign
-from mtftpd.core.nics import Answer, KnownMachine
-from mtftpd.core.node_states import NodeState
+from mtftpd.core.learning.experience import NO_EXPERIENCE
+from mtftpd.core.learning.fallback import Node, Trigger
+from mtftpd.core.learning.lessons import Firmware, Sign
+from mtftpd.core.nodes import records as nodes
+from mtftpd.core.nodes.attempts import PAST_ATTEMPTS
+from mtftpd.core.nodes.nics import Answer, KnownMachine
+from mtftpd.core.nodes.states import NodeState
 from mtftpd.daemon import recorder as module
 from mtftpd.daemon.recorder import Recorder, revive
 from mtftpd.daemon.store import Former, RunningPass

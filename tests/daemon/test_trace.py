@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtftpd.core.effects import Drop, DropReason, Report, ReportKind, Sender
-from mtftpd.core.node_states import NodeState
-from mtftpd.core.nodes import NodeStatistics, Transition
+from mtftpd.core.nodes.records import NodeStatistics, Transition
+from mtftpd.core.nodes.states import NodeState
 from mtftpd.daemon import trace as module
 from mtftpd.daemon.performer import Tap
 from mtftpd.daemon.trace import KEEP_SECONDS, MAX_TRACED, MERGE_SECONDS, RING, Trace, Traces

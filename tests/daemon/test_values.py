@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtftpd.core.link.wire_time import LINKS
 from mtftpd.core.settings import Mode
-from mtftpd.core.wire_time import LINKS
 from mtftpd.daemon import values
 from mtftpd.daemon.option_table import BY_NAME, yes_or_no
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtftpd.core.addresses.leases import ClientKey, LeaseState
 from mtftpd.core.effects import Effect, Effects, Report, ReportKind, SaveLease, Send
-from mtftpd.core.leases import ClientKey, LeaseState
 from mtftpd.daemon.write_barrier import PATIENCE, WriteBarrier
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 

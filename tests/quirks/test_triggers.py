@@ -8,10 +8,10 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from mtftpd.core.audiences import QUERY_SECONDS
 from mtftpd.core.effects import Effects, Report, ReportKind, Service
-from mtftpd.core.fallback import Trigger
 from mtftpd.core.images import MAX_MTFTP_SIZE, Image
+from mtftpd.core.learning.audiences import QUERY_SECONDS
+from mtftpd.core.learning.fallback import Trigger
 from mtftpd.core.node_settings import Inventory, NodeEntry, Scope
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Catalogue, Ports, Settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mtftpd.core.link.wire_time import block_octets
 from mtftpd.core.service import Statistics
-from mtftpd.core.wire_time import block_octets
 from mtftpd.sim.outcome import Outcome
 from mtftpd.sim.scenario import Scenario
 from mtftpd.sim.simulation import Simulation

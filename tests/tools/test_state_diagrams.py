@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from mtftpd.core import mtftp_states, node_states
+from mtftpd.core.mtftp import states as mtftp_states
+from mtftpd.core.nodes import states as node_states
 from tools.state_diagrams import PAGE, Arrow, Machine, machines, page
 from tools.state_diagrams import _diagram as diagram
 

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from mtftpd.core.attempts import Attempt
+from mtftpd.core.addresses.leases import ClientKey, LeaseState
 from mtftpd.core.effects import SaveLease
-from mtftpd.core.leases import ClientKey, LeaseState
-from mtftpd.core.node_states import NodeState
+from mtftpd.core.nodes.attempts import Attempt
+from mtftpd.core.nodes.states import NodeState
 from mtftpd.daemon.store.sqlite import SqliteStore
 from mtftpd.wire import bootp
 from mtftpd.wire.datagram import HardwareAddress

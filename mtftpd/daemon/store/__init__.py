@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import NamedTuple, Protocol
 
-from mtftpd.core.attempts import Attempt
+from mtftpd.core.addresses.leases import Lease
 from mtftpd.core.effects import SaveLease
-from mtftpd.core.experience import NO_EXPERIENCE, Experience
-from mtftpd.core.fallback import Mark
-from mtftpd.core.learning import Learnt
-from mtftpd.core.leases import Lease
-from mtftpd.core.nics import KnownMachine
-from mtftpd.core.pass_rates import PassRate
+from mtftpd.core.learning.experience import NO_EXPERIENCE, Experience
+from mtftpd.core.learning.fallback import Mark
+from mtftpd.core.learning.lessons import Learnt
+from mtftpd.core.mtftp.pass_rates import PassRate
+from mtftpd.core.nodes.attempts import Attempt
+from mtftpd.core.nodes.nics import KnownMachine
 from mtftpd.net.candidates import FileIdentity
 
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from math import inf, isfinite
 from typing import Any, Final, NamedTuple
 
-from mtftpd.core.attempts import Attempt, NodeKey
-from mtftpd.core.experience import Experience
-from mtftpd.core.fallback import Mark, Node, Trigger
-from mtftpd.core.learning import Firmware, Learnt, Sign
-from mtftpd.core.nics import KnownMachine
-from mtftpd.core.node_states import NodeState
-from mtftpd.core.pass_rates import PassRate
+from mtftpd.core.learning.experience import Experience
+from mtftpd.core.learning.fallback import Mark, Node, Trigger
+from mtftpd.core.learning.lessons import Firmware, Learnt, Sign
+from mtftpd.core.mtftp.pass_rates import PassRate
+from mtftpd.core.nodes.attempts import Attempt, NodeKey
+from mtftpd.core.nodes.nics import KnownMachine
+from mtftpd.core.nodes.states import NodeState
 from mtftpd.daemon.store import Former, Memory, RunningPass
 from mtftpd.daemon.store.schema import ATTEMPTS, LEARNT, MACHINES, MARKS, PASSES, RATES, Table
 from mtftpd.daemon.store.writer import Row

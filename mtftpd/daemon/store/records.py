@@ -8,8 +8,8 @@ from ipaddress import IPv4Address
 from math import inf, isfinite
 from socket import AF_INET, inet_pton
 
+from mtftpd.core.addresses.leases import ClientKey, Lease, LeaseState
 from mtftpd.core.effects import SaveLease
-from mtftpd.core.leases import ClientKey, Lease, LeaseState
 from mtftpd.daemon.store import Former, OwnedEntry
 from mtftpd.daemon.store.memories import read_memories
 from mtftpd.daemon.store.timescale import Timescale

@@ -19,8 +19,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
+from mtftpd.core.addresses.leases import Lease
 from mtftpd.core.effects import SaveLease
-from mtftpd.core.leases import Lease
 from mtftpd.daemon.journal import say
 from mtftpd.daemon.store import Former, Health, Memory, OwnedEntry, groups_file
 from mtftpd.daemon.store.memories import key_of, on_clock, row_of_memory

@@ -33,7 +33,8 @@ _SAVE_CLOCK: Final = "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?)"
 Row = tuple[str | float | None, ...]
 Batch = dict[tuple[Table, str], Row | None]
 """Rows by table and key, the latest change last; None is a row to be removed.  Bounded by what the core remembers:
-`mtftpd.core.leases.MAX_LEASES` of 300 octets are 10 MB, 32,768 attempts and 16,384 marks of 600 octets 30 MB."""
+`mtftpd.core.addresses.leases.MAX_LEASES` of 300 octets are 10 MB, 32,768 attempts and 16,384 marks of 600 octets 30
+MB."""
 
 
 class Writer:

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mtftpd.core.addresses.leases import ClientKey, Lease, LeaseState
 from mtftpd.core.effects import SaveLease
-from mtftpd.core.leases import ClientKey, Lease, LeaseState
 from mtftpd.daemon.store import RunningPass, sqlite
 from mtftpd.daemon.store.schema import MIGRATIONS, VERSION
 from mtftpd.daemon.store.sqlite import NAME, SqliteStore, remembered_groups

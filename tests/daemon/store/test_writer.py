@@ -14,8 +14,8 @@ from select import POLLIN, poll
 
 import pytest
 
+from mtftpd.core.addresses.leases import ClientKey, LeaseState
 from mtftpd.core.effects import SaveLease
-from mtftpd.core.leases import ClientKey, LeaseState
 from mtftpd.daemon.store import writer
 from mtftpd.daemon.store.sqlite import NAME, SqliteStore
 from mtftpd.errors import Unavailable

@@ -1,0 +1,1 @@
+"""What one link can carry, and who may use it: wire time, the budget, the order of runs, admission."""

@@ -1,0 +1,1 @@
+"""Who boots, and how far it is: programs, machines with several interfaces, the life cycle of a boot, alarms."""

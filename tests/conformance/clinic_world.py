@@ -34,7 +34,7 @@ IMAGE = bytes(range(256)) * 20 + b"the end"
 LATENCY = 0.0005
 OFF = 1.0
 """Seconds that a machine is off between two boots."""
-MAX_BOOTS = 60
+MAX_BOOTS = 120
 
 
 @dataclass(eq=False)
@@ -61,8 +61,13 @@ class Interface:
 class World:
     """The clinic and one machine."""
 
-    def __init__(self, rom: RomProfile, chart: Chart | None = None, probes: Iterable[Probe] = PROBES) -> None:
+    def __init__(
+        self, rom: RomProfile, chart: Chart | None = None, probes: Iterable[Probe] = PROBES, cut_after: int | None = None
+    ) -> None:
+        """Cut the power of the first boot of each probe after so many events; None: never."""
         self.now = 0.0
+        self._cut_after = cut_after
+        self._cut: set[str] = set()
         self.clinic = Examination(PRACTICE, chart or Chart(), IMAGE, probes)
         self.saves = 0
         self.said: list[str] = []
@@ -94,8 +99,20 @@ class World:
             each.ports.clear()
             each.groups.clear()
             self._perform(each, each.node.power_on(self.now))
+        steps = 0
         while any(each.node.phase not in (Phase.DONE, Phase.FAILED) for each in self._interfaces):
             self._step()
+            steps += 1
+            if self._cut_after is not None and steps >= self._cut_after and self._is_first_boot():
+                break
+
+    def _is_first_boot(self) -> bool:
+        """Return whether no boot of this probe has been cut yet, once it is known which probe that is."""
+        visit = self.clinic.visit
+        if visit is None or visit.probe in self._cut:
+            return False
+        self._cut.add(visit.probe)
+        return True
 
     def _step(self) -> None:
         times = [each.node.next_deadline() for each in self._interfaces]

@@ -143,6 +143,15 @@ def test_a_clinic_that_was_stopped_goes_on_where_it_was() -> None:
     assert to_plain(from_plain(to_plain(whole))) == to_plain(whole)
 
 
+@pytest.mark.parametrize("events", [3, 9, 14, 20])
+@pytest.mark.parametrize("name", ["intel-bios", "efi1-mtftp"])
+def test_power_that_is_cut_is_not_taken_for_a_fault(name: str, events: int) -> None:
+    world = World(ROMS[name], cut_after=events)
+    chart = world.run()
+    assert world.clinic.discharged
+    assert {found.value for found in chart.findings} == {found.value for found in expected(ROMS[name])}
+
+
 @pytest.mark.parametrize("said", [None, {}, {"version": 2}, {**to_plain(Chart()), "findings": ["witchcraft"]}])
 def test_a_file_of_something_else_is_named(said: object) -> None:
     with pytest.raises(BadConfig, match="state file"):

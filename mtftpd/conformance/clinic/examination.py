@@ -24,6 +24,7 @@ from mtftpd.conformance.clinic.findings import Trait
 from mtftpd.conformance.clinic.probes import PROBES, Probe
 from mtftpd.conformance.clinic.sessions import GroupSession
 from mtftpd.conformance.clinic.styles import Session, Style, Tags, Transfer, Trouble
+from mtftpd.conformance.clinic.verdicts import Verdicts
 from mtftpd.conformance.clinic.visit import AT_ONCE, Acknowledgement, Read, Visit
 from mtftpd.errors import Malformed
 from mtftpd.wire import bootp, text, tftp
@@ -61,6 +62,7 @@ class Examination:
         self._probe: Probe | None = None
         self._downloads: dict[Endpoint, Download] = {}
         self._session: GroupSession | None = None
+        self._verdicts = Verdicts()
         self._later: list[tuple[float, int, Send | None]] = []
         self._count = 0
         self._quiet = float("inf")
@@ -331,9 +333,9 @@ class Examination:
         visit, probe = self._present(), self._probe
         if visit.decided or probe is None:
             return
-        judgement = probe.judge(visit, ended)
+        judgement = self._verdicts.reach(probe, visit, ended)
         if judgement is None and ended:
-            self._settle(Outcome(probe.id, "could not be tried", (), tuple(visit.lines)), None)
+            self._out.append(effects.Say("        ended before it took a file: once more, to be sure"))
         elif judgement is not None:
             outcome = Outcome(probe.id, judgement.said, judgement.findings, tuple(visit.lines))
             self._settle(outcome, judgement.mode)

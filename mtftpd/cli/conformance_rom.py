@@ -13,8 +13,9 @@ from mtftpd.errors import BadConfig, Unavailable
 
 _NOTES: Final = """\b
 Switch the machine on with network boot before the disk. The clinic is its only DHCP and boot server: stop any other on
-the segment. Each boot tries one thing, see --list; a full examination takes about 40 boots. The file that is served
-resets BIOS and x64 EFI machines, so that they boot again by themselves; others have to be switched off and on.
+the segment. Each boot tries one thing, see --list; a full examination takes about 45 boots. The file that is served
+resets BIOS and x64 EFI machines, so that they boot again by themselves; others have to be switched off and on, and so
+has a BIOS without room for the 512 KiB of the probe rollover. A boot that ends without a file is tried once more.
 With --state an examination that was stopped (Ctrl-C, SIGTERM) goes on where it was. The last addresses of the
 interface's network are given to the machine, up to four interfaces of it; say --address when they are in use.
 Exit status: 0 everything was tried, 1 stopped before, 2 wrong usage, 69 port or interface not available, 77 capability

@@ -35,6 +35,8 @@ LATENCY = 0.0005
 OFF = 1.0
 """Seconds that a machine is off between two boots."""
 MAX_BOOTS = 120
+QUICK = tuple(probe for probe in PROBES if probe.id != "rollover")
+"""All but the one of 65,536 blocks."""
 
 
 @dataclass(eq=False)
@@ -62,7 +64,11 @@ class World:
     """The clinic and one machine."""
 
     def __init__(
-        self, rom: RomProfile, chart: Chart | None = None, probes: Iterable[Probe] = PROBES, cut_after: int | None = None
+        self,
+        rom: RomProfile,
+        chart: Chart | None = None,
+        probes: Iterable[Probe] = QUICK,
+        cut_after: int | None = None,
     ) -> None:
         """Cut the power of the first boot of each probe after so many events; None: never."""
         self.now = 0.0

@@ -11,13 +11,16 @@ import pytest
 from mtftpd.conformance.clinic.chart import Chart, Outcome, from_plain, to_plain
 from mtftpd.conformance.clinic.findings import SHOWN, TOGETHER, UNSEEN, UNSEEN_FAULTS, Finding, Trait, quirks_of
 from mtftpd.conformance.clinic.judges import NOT_TAKEN
+from mtftpd.conformance.clinic.long_download import LongDownload, begin
 from mtftpd.conformance.clinic.probes import BY_ID, PROBES
+from mtftpd.conformance.clinic.visit import Read, Visit
 from mtftpd.errors import BadConfig
 from mtftpd.quirks.records import by_number
 from mtftpd.quirks.vocabulary import Mutation as F
 from mtftpd.rom.firmwares import FIRMWARES
 from mtftpd.rom.mutations import mutated
 from mtftpd.rom.profiles import EDK1, SPEC, RomProfile
+from mtftpd.wire.datagram import Endpoint
 from tests.conformance.clinic_world import World
 
 LARGEST_IN_A_FRAME = 1468
@@ -162,6 +165,48 @@ def test_one_probe_alone_can_be_made() -> None:
     chart = World(SPEC, probes=(BY_ID["careful"], BY_ID["options"])).run()
     assert set(chart.outcomes) == {"careful", "options"}
     assert chart.boots == 2
+
+
+@pytest.fixture
+def long_visit() -> tuple[LongDownload, Visit]:
+    probe = BY_ID["rollover"]
+    visit = Visit(probe.id, probe.style(Chart()), 0.0, b"nbp")
+    asked = {"blksize": "1456", "tsize": "0"}
+    read = Read(0.0, 69, Endpoint("10.0.0.50", 2070), b"nbp", "octet", asked)
+    download = begin(read, visit.style.transfer, b"the image", visit)
+    assert isinstance(download, LongDownload)
+    download.start(0.0)
+    assert visit.granted == {"blksize": "8", "tsize": "524280"}
+    for number in range(65_535):
+        (shot,) = download.acknowledge(number, number / 1_000)
+        assert shot.data[2:4] == (number + 1).to_bytes(2, "big")
+    assert [shot.data for shot in download.acknowledge(65_535, 66.0)] == [
+        b"\0\3\0\0", b"\0\3\0\0", b"\0\3\0\1"
+    ]  # fmt: skip
+    return download, visit
+
+
+def test_a_client_may_count_on_at_0_or_at_1_or_not_at_all(long_visit: tuple[LongDownload, Visit]) -> None:
+    download, visit = long_visit
+    judge = BY_ID["rollover"].judge
+    assert judge(visit, False) is None
+    ended = judge(visit, True)
+    assert ended is not None
+    assert ended.findings == (Trait.NO_ROLLOVER,)
+    download.acknowledge(65_535, 67.0)
+    assert not visit.finished
+    download.acknowledge(1, 68.0)
+    at_1 = judge(visit, False)
+    assert at_1 is not None
+    assert at_1.findings == (Trait.ROLLS_OVER_TO_1,)
+    download.acknowledge(0, 69.0)
+    assert visit.rolled_to == 1
+
+
+def test_a_real_client_goes_on_at_0() -> None:
+    chart = World(EDK1, probes=(BY_ID["careful"], BY_ID["options"], BY_ID["rollover"])).run()
+    assert chart.outcomes["rollover"].said == "goes on at 0"
+    assert not chart.findings & {Trait.NO_ROLLOVER, Trait.ROLLS_OVER_TO_1}
 
 
 def test_probes_have_names_of_their_own() -> None:

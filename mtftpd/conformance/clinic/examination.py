@@ -21,6 +21,7 @@ from mtftpd.conformance.clinic.chart import OPTIONS, Chart, Outcome
 from mtftpd.conformance.clinic.downloads import PAUSE, STRANGER_HEARD, Download
 from mtftpd.conformance.clinic.effects import Effect, Effects, Send, Shots
 from mtftpd.conformance.clinic.findings import Trait
+from mtftpd.conformance.clinic.long_download import begin
 from mtftpd.conformance.clinic.probes import PROBES, Probe
 from mtftpd.conformance.clinic.sessions import GroupSession
 from mtftpd.conformance.clinic.styles import Session, Style, Tags, Transfer, Trouble
@@ -251,7 +252,7 @@ class Examination:
             self._fire(download.again(now), now)
             return
         if len(self._downloads) < MAX_DOWNLOADS:
-            download = self._downloads[read.source] = Download(read, self._style().transfer, self._image, visit)
+            download = self._downloads[read.source] = begin(read, self._style().transfer, self._image, visit)
             self._fire(download.start(now), now)
 
     def _acked(self, ack: Acknowledgement, source: Endpoint, now: float) -> None:

@@ -28,6 +28,8 @@ class Trait(Enum):
     ERROR_IS_FATAL = "error_is_fatal"
     NO_SECOND_OPEN = "no_second_open"
     DUPLICATES_COST_TRIES = "duplicates_cost_tries"
+    ROLLS_OVER_TO_1 = "rolls_over_to_1"
+    NO_ROLLOVER = "no_rollover"
 
 
 Finding = Mutation | Trait
@@ -87,6 +89,8 @@ ABOUT: Final[dict[Finding, str]] = {
     Trait.ERROR_IS_FATAL: "an ERROR in answer to its open ends the boot",
     Trait.NO_SECOND_OPEN: "goes to port 69 when a pass ends that it heard the end of alone",
     Trait.DUPLICATES_COST_TRIES: "gives the group up when a block comes several times",
+    Trait.ROLLS_OVER_TO_1: "counts blocks from 65,535 on at 1: serve it with rollover 1",
+    Trait.NO_ROLLOVER: "takes no file of more than 65,535 blocks",
     F.BROADCAST_ONLY: "does not hear replies by unicast",
     F.NO_BROADCAST_FLAG: "does not ask for broadcasts",
     F.WINDOW_4: "asks for windows",

@@ -144,6 +144,17 @@ def silence(visit: Visit, ended: bool) -> Judgement | None:
     return None
 
 
+def rollover(visit: Visit, ended: bool) -> Judgement | None:
+    """Judge how blocks are counted behind 65,535."""
+    if visit.rolled_to is not None:
+        return Judgement(f"goes on at {visit.rolled_to}", (Trait.ROLLS_OVER_TO_1,) if visit.rolled_to else ())
+    if not ended:
+        return None
+    if visit.reached_turn:
+        return Judgement("ends at block 65,535", (Trait.NO_ROLLOVER,))
+    return Judgement("takes no file as long as that" if visit.granted else "asks for no block size")
+
+
 def group_only(visit: Visit, ended: bool) -> Judgement | None:
     """Judge whether the client can do multicast at all."""
     if visit.refused >= REFUSALS or (ended and not visit.reads and not visit.opens):

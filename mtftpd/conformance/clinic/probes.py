@@ -14,6 +14,7 @@ from mtftpd.conformance.clinic import judges
 from mtftpd.conformance.clinic.chart import Chart
 from mtftpd.conformance.clinic.findings import Trait
 from mtftpd.conformance.clinic.judges import Judge
+from mtftpd.conformance.clinic.long_download import SMALLEST
 from mtftpd.conformance.clinic.styles import Session, Style, Tags, Transfer, Trouble
 from mtftpd.quirks.vocabulary import Mutation as F
 
@@ -206,6 +207,11 @@ PROBES: Final = (
     Probe("nak", "a NAK of another server before the ACK", judges.nak, {"nak_first": True}, applies=_boots),
     Probe(
         "size", "option 13 far too small", judges.finishes(F.BUFFER_OF_13), {"boot_blocks": 1}, applies=_boots
+    ),
+    Probe(
+        "rollover", "a file of 65,536 blocks", judges.rollover, {"boot_blocks": 1_024},
+        transfer=Transfer(True, SMALLEST, long=True),
+        applies=lambda chart: _granted(chart) and chart.asked.get("blksize", 0) >= SMALLEST,
     ),
 )  # fmt: skip
 

@@ -64,6 +64,8 @@ class Transfer:
     own_port: bool = False
     """From a port of its own, not from 69."""
     error_to_error: bool = False
+    long: bool = False
+    """65,536 blocks, whatever the image is."""
     trouble: Trouble = Trouble.NONE
 
 

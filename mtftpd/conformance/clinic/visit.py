@@ -67,6 +67,10 @@ class Visit:
     finished: bool = False
     all_sent: bool = False
     pause_ended: bool = False
+    reached_turn: bool = False
+    """Block 65,535 was acknowledged."""
+    rolled_to: int | None = None
+    """The number by which the block behind it was acknowledged."""
     group_began: float | None = None
     group_finished: bool = False
     unanswered: int = 0

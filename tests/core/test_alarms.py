@@ -18,7 +18,7 @@ from mtftpd.core.settings import Catalogue, Multicast, Settings
 from mtftpd.wire import tftp
 from mtftpd.wire.bootp import MessageType
 from tests.core.dhcp_lab import BIOS_ROM, DHCP, IPXE, MAC, SERVER, SYSTEM, TWO_IMAGES
-from tests.core.test_nodes import Lab
+from tests.core.node_lab import Lab
 
 STANDING = frozenset({AlarmKind.IMAGE_TOO_LARGE, AlarmKind.SERVER_ADDRESS, AlarmKind.ALIASING})
 

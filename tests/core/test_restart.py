@@ -18,7 +18,7 @@ from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire import tftp
 from mtftpd.wire.bootp import MessageType
 from tests.core.dhcp_lab import TWO_IMAGES
-from tests.core.test_nodes import GROUP, HARDWARE, Lab
+from tests.core.node_lab import GROUP, HARDWARE, Lab
 
 ADDRESS = "10.0.0.100"
 T = 2.0

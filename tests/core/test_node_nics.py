@@ -207,3 +207,13 @@ def test_beside_another_server() -> None:
         rack.request(nic, f"10.0.0.{50 + number}", other)
     rack.ask("10.0.0.51")
     assert (rack.record().hardware, rack.record().wrong_nics) == (C, (A,))
+
+
+def test_a_machine_whose_section_is_gone_has_no_wrong_interfaces() -> None:
+    rack = Rack(HOLD)
+    rack.discover(A)
+    address = rack.boot(C)
+    assert sorted(rack.record().wrong_nics) == [A]
+    rack.service.reconfigure(UNICAST, ONE_IMAGE, rack.now)
+    rack.ask(address)
+    assert (rack.record().state, rack.named()) == (NodeState.UNICAST, [])

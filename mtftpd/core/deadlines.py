@@ -67,12 +67,19 @@ class Deadlines(Generic[K]):
     def due(self, now: float) -> list[K]:
         """Return the keys whose deadline has come at ``now``, earliest first, and forget their deadlines."""
         keys = []
-        while (when := self.next()) is not None and when <= now:
-            key = self._heap[0][2]
-            self._discard_top()
-            del self._when[key]
+        while (key := self.take(now)) is not None:
             keys.append(key)
         return keys
+
+    def take(self, now: float) -> K | None:
+        """Return the key whose deadline was the first to come at ``now`` and forget that deadline, None without one."""
+        when = self.next()
+        if when is None or when > now:
+            return None
+        key = self._heap[0][2]
+        self._discard_top()
+        del self._when[key]
+        return key
 
     def _discard_top(self) -> None:
         queued, _, key = heappop(self._heap)

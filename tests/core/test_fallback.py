@@ -124,6 +124,7 @@ def test_what_has_changed_adds_up_to_the_whole_memory(steps: list[tuple[str, Nod
         patch.setattr("mtftpd.core.learning.fallback.MAX_MARKS", 5)
         memory, before = FallbackMemory(), dict[Node, Mark | None]()
         written: dict[Node, Mark] = {}
+        touched: set[Node] = set()
 
         def write() -> None:
             for mark, held in memory.take_changed():
@@ -133,6 +134,10 @@ def test_what_has_changed_adds_up_to_the_whole_memory(steps: list[tuple[str, Nod
                     written.pop(mark.node, None)
 
         for now, (step, who) in enumerate(steps):
+            if len(touched) > 3:  # One step changes two at the most, and no more than the last five changes are kept.
+                write()
+                touched.clear()
+            touched |= {who, *(node for node in written if node.hardware == who.hardware)}
             if step == "failed":
                 before[who] = memory.failed(who, FIRMWARE, Trigger.F5, float(now))
             elif step == "succeeded":

@@ -13,7 +13,7 @@ The machine of the transfer sees a request when it is admitted, so its timers be
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -61,7 +61,6 @@ class Admission:
         self._again: OrderedDict[str, Datagram] = OrderedDict()
         self._first: OrderedDict[str, Datagram] = OrderedDict()
         self._deadlines: Deadlines[str] = Deadlines()
-        self._due: deque[str] = deque()
         self._committed: dict[str, int] = {}
         self._octets = 0
         self._served: OrderedDict[str, float] = OrderedDict()
@@ -128,15 +127,15 @@ class Admission:
 
     def next_deadline(self) -> float | None:
         """Return when `admitted` has somebody, or None while nobody waits."""
-        if self._due or ((self._again or self._first) and not self._is_full()):
+        if (self._again or self._first) and not self._is_full():
             return self._seen_at
         return self._deadlines.next()
 
     def admitted(self, now: float) -> Datagram | None:
         """Return the next request that is to be answered now, or None; ask until there is none."""
-        self._due.extend(self._deadlines.due(now))
-        if self._due:
-            address = self._due.popleft()
+        overdue = self._deadlines.take(now)
+        if overdue is not None:
+            address = overdue
             self._overdue += 1
         elif (self._again or self._first) and not self._is_full():
             address = next(iter(self._again or self._first))

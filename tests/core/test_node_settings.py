@@ -37,7 +37,7 @@ from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import MessageType
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
-from tests.core.dhcp_lab import (
+from tests.core.dhcp.dhcp_lab import (
     BIOS_ROM,
     DHCP,
     FAR,

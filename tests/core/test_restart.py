@@ -17,8 +17,8 @@ from mtftpd.core.service import BootService
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire import tftp
 from mtftpd.wire.bootp import MessageType
-from tests.core.dhcp_lab import TWO_IMAGES
-from tests.core.node_lab import GROUP, HARDWARE, Lab
+from tests.core.dhcp.dhcp_lab import TWO_IMAGES
+from tests.core.nodes.node_lab import GROUP, HARDWARE, Lab
 
 ADDRESS = "10.0.0.100"
 T = 2.0

@@ -29,7 +29,7 @@ from mtftpd.errors import BadConfig
 from mtftpd.wire import bootp, tftp
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.options import Options
-from tests.core.dhcp_lab import ANYBODY, BIOS_ROM, DHCP, MAC, NBP, NOBODY, ONE_IMAGE, SERVER
+from tests.core.dhcp.dhcp_lab import ANYBODY, BIOS_ROM, DHCP, MAC, NBP, NOBODY, ONE_IMAGE, SERVER
 
 CLIENT = Endpoint("10.0.0.100", 2070)
 OPENER = Endpoint("10.0.0.101", 50_000)

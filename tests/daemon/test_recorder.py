@@ -22,8 +22,8 @@ from mtftpd.daemon.store.sqlite import SqliteStore
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire import tftp
 from mtftpd.wire.bootp import MessageType
-from tests.core.dhcp_lab import BIOS_ROM, TWO_IMAGES
-from tests.core.node_lab import BLOCKS, GROUP, HARDWARE, Lab
+from tests.core.dhcp.dhcp_lab import BIOS_ROM, TWO_IMAGES
+from tests.core.nodes.node_lab import BLOCKS, GROUP, HARDWARE, Lab
 
 FIRMWARE = Fingerprint(b"PXEClient", b"", b"", b"", b"", b"", 0, 6)
 

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from mtftpd.conformance.clinic.chart import Chart
 from mtftpd.conformance.clinic.effects import Practice, Save, Say, Send
 from mtftpd.conformance.clinic.examination import Examination
 from mtftpd.conformance.clinic.probes import PROBES, Probe
-from mtftpd.rom.actions import (
-    BROADCAST,
-    Actions,
-    Bind,
-    ImageMemory,
-    Join,
-    Leave,
-    Phase,
-    TakeAddress,
-    Transmit,
-    Unbind,
-)
+from mtftpd.rom.actions import BROADCAST, Actions, ImageMemory, Phase
 from mtftpd.rom.node import Node
 from mtftpd.rom.profiles import Identity, RomProfile
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
+from tests.rom.interface import Interface
 
 SERVER = "10.0.0.1"
 PRACTICE = Practice(IPv4Address(SERVER), 24, tuple(IPv4Address(f"10.0.0.{last}") for last in (50, 51, 52, 53, 54)))
@@ -37,27 +26,6 @@ OFF = 1.0
 MAX_BOOTS = 120
 QUICK = tuple(probe for probe in PROBES if probe.id != "rollover")
 """All but the one of 65,536 blocks."""
-
-
-@dataclass(eq=False)
-class Interface:
-    """One interface of the machine."""
-
-    node: Node
-    hardware: HardwareAddress
-    address: str = "0.0.0.0"
-    ports: set[int] = field(default_factory=set)
-    groups: set[Endpoint] = field(default_factory=set)
-
-    def hears(self, sent: Send) -> bool:
-        destination = sent.destination
-        if destination in self.groups:
-            return True
-        if destination.port not in self.ports:
-            return False
-        if sent.hardware is not None:
-            return sent.hardware == self.hardware and self.address in ("0.0.0.0", destination.address)
-        return destination.address in (self.address, BROADCAST)
 
 
 class World:
@@ -78,9 +46,9 @@ class World:
         self.saves = 0
         self.said: list[str] = []
         self._interfaces = [
-            Interface(Node(Identity(address, b"0123456789abcdef", 0x1000 + place * 64), part, ImageMemory()), address)
+            Interface(address, Node(Identity(address, b"0123456789abcdef", 0x1000 + place * 64), part, memory), memory)
             for place, part in enumerate(rom.interfaces())
-            for address in [HardwareAddress(1, rom.oui + bytes((0, 0, place + 1)))]
+            for address, memory in [(HardwareAddress(1, rom.oui + bytes((0, 0, place + 1))), ImageMemory())]
         ]
         self._on_the_wire: list[tuple[float, int, Send | Datagram]] = []
         self._count = 0
@@ -101,9 +69,7 @@ class World:
     def _boot(self) -> None:
         self.now += OFF
         for each in self._interfaces:
-            each.address = "0.0.0.0"
-            each.ports.clear()
-            each.groups.clear()
+            each.reset()
             self._perform(each, each.node.power_on(self.now))
         steps = 0
         while any(each.node.phase not in (Phase.DONE, Phase.FAILED) for each in self._interfaces):
@@ -140,7 +106,7 @@ class World:
             return
         source = Endpoint(SERVER, what.port)
         for each in self._interfaces:
-            if each.hears(what):
+            if each.hears(what.destination, what.hardware):
                 datagram = Datagram(what.destination.port, source, what.destination, what.data)
                 self._perform(each, each.node.receive(datagram, self.now))
 
@@ -158,17 +124,6 @@ class World:
                 self.said.append(effect.text)
 
     def _perform(self, interface: Interface, actions: Actions) -> None:
-        for action in actions:
-            match action:
-                case Bind(port):
-                    interface.ports.add(port)
-                case Unbind(port):
-                    interface.ports.discard(port)
-                case Join(group):
-                    interface.groups.add(group)
-                case Leave(group):
-                    interface.groups.discard(group)
-                case TakeAddress():
-                    interface.address = action.address
-                case Transmit(port, destination, data) if destination.address in (SERVER, BROADCAST):
-                    self._put(Datagram(destination.port, Endpoint(interface.address, port), destination, data))
+        for datagram in interface.perform(actions):
+            if datagram.destination.address in (SERVER, BROADCAST):
+                self._put(datagram)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from mtftpd.core.effects import Effects, Lookup, OpenTransfer, Report, ReportKind, Send, SendRun, Service
@@ -13,27 +13,16 @@ from mtftpd.core.node_settings import Boot
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Addressing, Catalogue, Link, Mode, Multicast, Settings
 from mtftpd.quirks.vocabulary import Mutation
-from mtftpd.rom.actions import (
-    BROADCAST,
-    Actions,
-    Bind,
-    ImageMemory,
-    Join,
-    Leave,
-    Phase,
-    TakeAddress,
-    Transmit,
-    Unbind,
-)
+from mtftpd.rom.actions import BROADCAST, Actions, ImageMemory, Phase
 from mtftpd.rom.node import Node
 from mtftpd.rom.profiles import SPEC, Identity, RomProfile
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import DhcpMessage
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
+from tests.rom.interface import Interface
 
 SERVER = IPv4Address("10.0.0.1")
 NETWORK = IPv4Network("10.0.0.0/24")
-DIRECTED = str(NETWORK.broadcast_address)
 CONTENT = bytes(range(256)) * 40 + b"the end of the image"
 """10,260 octets: 21 blocks of 512, 8 of 1456, all different enough to be told apart."""
 NAME = "boot/nbp"
@@ -60,31 +49,12 @@ GROUPS = Settings(
 Lost = Callable[[Endpoint, Endpoint, bytes], bool]
 
 
-@dataclass(eq=False)
-class Station:
-    """A node with its memory and its interface."""
-
-    hardware: HardwareAddress
-    node: Node
-    memory: ImageMemory
-    address: str = "0.0.0.0"
-    ports: set[int] = field(default_factory=set)
-    groups: set[Endpoint] = field(default_factory=set)
+class Station(Interface):
+    """A machine that is to boot from `CONTENT`."""
 
     @property
     def booted(self) -> bool:
         return self.node.phase is Phase.DONE and self.memory.image(self.node.length) == CONTENT
-
-    def hears(self, destination: Endpoint, hardware: HardwareAddress | None) -> bool:
-        if destination in self.groups:
-            return True
-        if destination.port not in self.ports:
-            return False
-        if hardware is not None:
-            return hardware == self.hardware and self.address in ("0.0.0.0", destination.address)
-        if self.address == "0.0.0.0":
-            return destination.address == BROADCAST
-        return destination.address in (self.address, BROADCAST, DIRECTED)
 
 
 @dataclass(eq=False)
@@ -138,9 +108,7 @@ class Segment:
         )
 
     def power_on(self, station: Station) -> None:
-        station.address = "0.0.0.0"
-        station.ports.clear()
-        station.groups.clear()
+        station.reset()
         self._perform(station, station.node.power_on(self.now))
 
     def run(self, seconds: float = PATIENCE) -> None:
@@ -256,31 +224,18 @@ class Segment:
     # -- from a node
 
     def _perform(self, station: Station, actions: Actions) -> None:
-        for action in actions:
-            match action:
-                case Bind(port):
-                    station.ports.add(port)
-                case Unbind(port):
-                    station.ports.discard(port)
-                case Join(group):
-                    station.groups.add(group)
-                case Leave(group):
-                    station.groups.discard(group)
-                case TakeAddress():
-                    station.address = action.address
-                case Transmit():
-                    self._to_servers(station, action)
+        for sent in station.perform(actions):
+            self._to_servers(sent)
 
-    def _to_servers(self, station: Station, sent: Transmit) -> None:
-        source = Endpoint(station.address, sent.port)
-        if self.lost(source, sent.destination, sent.data):
+    def _to_servers(self, sent: Datagram) -> None:
+        if self.lost(sent.source, sent.destination, sent.data):
             return
         for host in self.hosts:
             if sent.destination.address not in (str(host.settings.link.address), BROADCAST):
                 continue
             for socket, port in host.ports.items():
                 if port == sent.destination.port:
-                    datagram = Datagram(socket, source, sent.destination, sent.data)
+                    datagram = sent._replace(socket=socket)
                     self._later(lambda host=host, datagram=datagram: self._reach(host, datagram))  # type: ignore[misc]
 
     def _reach(self, host: Host, datagram: Datagram) -> None:

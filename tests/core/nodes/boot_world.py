@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
@@ -21,11 +21,12 @@ from mtftpd.core.effects import (
 from mtftpd.core.images import Image
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Catalogue, Settings
-from mtftpd.rom.actions import Actions, Bind, ImageMemory, Join, Leave, Phase, TakeAddress, Transmit, Unbind
+from mtftpd.rom.actions import Actions, ImageMemory, Phase
 from mtftpd.rom.node import Node
 from mtftpd.rom.profiles import Identity, RomProfile
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
 from mtftpd.wire.tftp import data_header
+from tests.rom.interface import Interface
 
 DELAY = 0.001
 SERVER_PORTS = {
@@ -34,15 +35,9 @@ SERVER_PORTS = {
 
 
 @dataclass(eq=False)
-class Machine:
-    """One node with what it has of the network."""
+class Machine(Interface):
+    """A machine that dies and is switched on again."""
 
-    hardware: HardwareAddress
-    node: Node
-    memory: ImageMemory
-    address: str = "0.0.0.0"
-    ports: set[int] = field(default_factory=set)
-    groups: set[Endpoint] = field(default_factory=set)
     is_on: bool = False
     timer: float | None = None
 
@@ -95,9 +90,7 @@ class World:
 
     def power_off(self, machine: Machine) -> None:
         machine.is_on = False
-        machine.address = "0.0.0.0"
-        machine.ports.clear()
-        machine.groups.clear()
+        machine.reset()
 
     def run(self, until: float) -> None:
         while self._heap and self._heap[0][0] <= until:
@@ -108,20 +101,8 @@ class World:
     # What nodes do
 
     def _act(self, machine: Machine, actions: Actions) -> None:
-        for action in actions:
-            match action:
-                case Bind(port):
-                    machine.ports.add(port)
-                case Unbind(port):
-                    machine.ports.discard(port)
-                case Join(group):
-                    machine.groups.add(group)
-                case Leave(group):
-                    machine.groups.discard(group)
-                case TakeAddress(address):
-                    machine.address = address
-                case Transmit(port, destination, data):
-                    self._to_server(Endpoint(machine.address, port), destination, data)
+        for sent in machine.perform(actions):
+            self._to_server(sent.source, sent.destination, sent.data)
         deadline = machine.node.next_deadline()
         if deadline is not None and deadline != machine.timer:
             machine.timer = deadline
@@ -182,15 +163,7 @@ class World:
 
     def _to_nodes(self, source: Endpoint, destination: Endpoint, data: bytes, hardware: HardwareAddress | None) -> None:
         for machine in self.machines:
-            if hardware is not None:
-                is_for = machine.hardware == hardware
-            elif destination in machine.groups:
-                is_for = True
-            else:
-                is_broadcast = destination.address in ("255.255.255.255", "10.0.0.255")
-                is_for = is_broadcast or destination.address == machine.address
-                is_for = is_for and destination.port in machine.ports
-            if is_for and machine.is_on and not self._lost():
+            if machine.is_on and machine.hears(destination, hardware) and not self._lost():
                 self.at(self.now + DELAY, lambda to=machine: self._deliver(to, source, destination, data))  # type: ignore[misc]
 
     def _deliver(self, machine: Machine, source: Endpoint, destination: Endpoint, data: bytes) -> None:

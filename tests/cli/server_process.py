@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 30.0
+from tests.patience import PATIENCE
 
 
 def free_ports(count: int) -> list[int]:
@@ -90,10 +90,10 @@ class ServerProcess:
             answer: dict[str, Any] = json.loads(client.makefile("rb").readline())
         return answer
 
-    def fetch(self, name: str, *, acknowledge: bool = True) -> bytes | None:
-        """Fetch a file of one block; None when the server does not answer within a second."""
+    def fetch(self, name: str, *, acknowledge: bool = True, patience: float = PATIENCE) -> bytes | None:
+        """Fetch a file of one block; None when the server does not answer within ``patience`` seconds."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(1.0)
+            client.settimeout(patience)
             client.sendto(b"\0\1" + name.encode() + b"\0octet\0", ("127.0.0.1", self.tftp))
             try:
                 data, server = client.recvfrom(2048)

@@ -12,7 +12,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.cli.server_process import PATIENCE, environment, run, serving
+from tests.cli.server_process import environment, run, serving
+from tests.patience import PATIENCE
 
 SERVER = ("conformance", "server")
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from mtftpd.wire import tftp
-from tests.cli.server_process import PATIENCE, ServerProcess, environment, free_ports, run, serving
+from tests.cli.server_process import ServerProcess, environment, free_ports, run, serving
+from tests.patience import PATIENCE
 
 
 def ask(folder: Path, *arguments: str) -> str:

@@ -12,7 +12,8 @@ import pytest
 
 from mtftpd import __version__
 from mtftpd.daemon.store.sqlite import remembered_groups
-from tests.cli.server_process import PATIENCE, run, serving, write_config
+from tests.cli.server_process import run, serving, write_config
+from tests.patience import PATIENCE
 
 
 def test_serves_reloads_tells_and_stops(tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_a_stop_lets_running_transfers_finish_and_begins_nothing(tmp_path: Path)
         assert client.recvfrom(2048)[0][:4] == b"\0\3\0\2"
         server.process.send_signal(signal.SIGTERM)
         server.wait_for("STOPPING=1")
-        assert server.fetch("nbp") is None
+        assert server.fetch("nbp", patience=1.0) is None
         assert server.process.poll() is None
         client.sendto(b"\0\4\0\2", transfer)
         assert server.process.wait(PATIENCE) == 0

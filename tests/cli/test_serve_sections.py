@@ -7,8 +7,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from mtftpd.wire.bootp import MessageType
-from tests.cli.server_process import PATIENCE, serving
+from tests.cli.server_process import serving
 from tests.cli.test_serve_state import SERVER, client_of
+from tests.patience import PATIENCE
 
 OWN, OTHER = IPv4Address("127.1.0.77"), IPv4Address("127.1.0.5")
 BLOCK = 512

@@ -22,7 +22,8 @@ import pytest
 from mtftpd.wire import bootp, tftp
 from mtftpd.wire.bootp import DhcpMessage, MessageType
 from mtftpd.wire.options import Options
-from tests.cli.server_process import PATIENCE, ServerProcess, run, serving
+from tests.cli.server_process import ServerProcess, run, serving
+from tests.patience import PATIENCE
 
 SERVER = IPv4Address("127.0.0.1")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.server_process import PATIENCE, environment
+from tests.cli.server_process import environment
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.system
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 120.0
+from tests.patience import PATIENCE
+
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
 

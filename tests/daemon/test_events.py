@@ -17,6 +17,7 @@ from mtftpd.errors import Unavailable
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 from tests.daemon.pump_harness import Records
 from tests.daemon.waiting import eventually, lines_of
+from tests.patience import PATIENCE
 
 MAC = HardwareAddress(1, bytes.fromhex("5254000a0b0c"))
 DONE = Report(ReportKind.NODE_STATE, "10.0.0.9", MAC, (("state", "done"), ("event", "forged")))
@@ -48,7 +49,7 @@ async def test_events_reach_the_file_in_order_and_are_appended(tmp_path: Path) -
         nursery.start_soon(events.run)
         for number in range(3):
             sinks.report(DONE._replace(address=str(number)))
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             await eventually(lambda: len(lines_of(path)) == 4)
         sinks.report(DONE._replace(address="last"))
         nursery.cancel_scope.cancel()

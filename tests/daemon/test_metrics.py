@@ -16,6 +16,7 @@ from mtftpd.daemon import metrics as module
 from mtftpd.daemon.metrics import MAX_REQUEST, Metrics, exposition
 from mtftpd.daemon.values import Listen
 from mtftpd.errors import Unavailable
+from tests.patience import PATIENCE
 
 LOOPBACK = IPv4Address("127.0.0.1")
 GROUP = {
@@ -68,7 +69,7 @@ def test_the_exposition_is_what_prometheus_reads() -> None:
 @asynccontextmanager
 async def serving() -> AsyncIterator[int]:
     metrics = Metrics(Listen(LOOPBACK, 0), lambda: SNAPSHOT)
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(metrics.serve)
             yield metrics.port

@@ -25,6 +25,7 @@ from mtftpd.net.namespaces import private_network
 from mtftpd.net.neighbours import NeighbourTable
 from mtftpd.wire.datagram import HardwareAddress
 from tests.daemon.store.test_writer import full_disk
+from tests.patience import PATIENCE
 
 system = pytest.mark.system
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -210,7 +211,7 @@ async def test_what_is_wanted_is_done_by_and_by_and_the_last_word_counts(store: 
     neighbours = opened(store)
     for effect in (stuff(A, ONE), stuff(B, ONE), stuff(A, TWO), drop(B)):
         neighbours.want(effect)
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(neighbours.run)
             while permanent() != {A: TWO}:  # noqa: ASYNC110 - the kernel has no event

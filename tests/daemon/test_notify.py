@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from mtftpd.daemon.notify import notify, watchdog_seconds
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
 def receiver() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
-        made.settimeout(5)
+        made.settimeout(PATIENCE)
         yield made
 
 

@@ -23,6 +23,7 @@ from mtftpd.daemon.store.sqlite import SqliteStore, remembered_groups
 from mtftpd.net.candidates import Candidate, Progress
 from mtftpd.net.images import ImageChanged, ImageStore
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
+from tests.patience import PATIENCE
 
 LINK = Link("eth9", 9, IPv4Address("10.0.0.1"), IPv4Network("10.0.0.0/24"))
 
@@ -226,7 +227,7 @@ async def test_the_file_is_read_while_everything_else_goes_on(
 
     monkeypatch.setattr(reload, "load", load_when_told)
     running.write("ttl = 1\n[[node]]\nhardware = '52:54:00:00:00:01'\n")
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(running.reloader.reload)
             await reached.wait()
@@ -266,7 +267,7 @@ async def test_images_are_hashed_while_everything_else_goes_on(
 
     monkeypatch.setattr(Candidate, "hash", hash_when_told)
     running.write('[image]\nother = "other"\n')
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(running.reloader.reload)
             await reached.wait()

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.interop.conftest import write_image
+from tests.patience import PATIENCE
 from tools.lab.segment import Segment
 from tools.lab.server import serving
 
@@ -32,7 +33,6 @@ HASTY = {
 """The kernel of the server doubts its neighbours after a second instead of half a minute, and gives up after two."""
 LOOK_SECONDS = 20.0
 """Between two looks at what the kernel believes, less than it needs to go from one state to the next and back."""
-PATIENCE = 120.0
 FIRST = "10.77.100.1"
 ONLY_PORTS = (
     "setpriv", "--bounding-set", "-all,+net_bind_service", "--inh-caps", "-all", "--ambient-caps", "-all", "--",

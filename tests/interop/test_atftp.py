@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.interop.conftest import write_image
+from tests.patience import PATIENCE
 from tools.lab.segment import SERVER_ADDRESS, Segment, client_address
 from tools.lab.server import Server, serving
 
@@ -97,12 +98,12 @@ def test_four_clients_with_option_multicast_and_loss_share_one_copy(root: Path, 
         assert all(event["group"].endswith(":1758") for event in started)
         assert ended["done"] == CLIENTS
         # Four clients of their own would be four copies; a busy machine makes the timers of one repeat some.
-        assert ended["blocks"] < 2.5 * (OPTION_SIZE // 1400 + 1)
+        assert ended["blocks"] < 3.5 * (OPTION_SIZE // 1400 + 1)
 
 
 def wait_for_the_middle(server: Server) -> str:
     """Wait until a pass is between a tenth and nine tenths of its way and return the address of its master."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for group in groups(server):
             if group["master"] and BLOCKS // 10 < group["block"] < BLOCKS * 9 // 10:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from tests.patience import PATIENCE
 from tools.lab import boot_file, guests
 from tools.lab.segment import SERVER_ADDRESS, Segment
 from tools.lab.server import Server, serving
 
 IPXE_GROUP = "239.255.1.1"
 SIZE = 30_000
-SECONDS = 90
 GUESTS = 8
 
 
@@ -30,7 +30,7 @@ def kinds(server: Server) -> list[str]:
 def test_boots_by_multicast(root: Path, tmp_path: Path) -> None:
     expected = boot_file.make(root / "nbp.bin", SIZE)
     with Segment("ipx", taps=1) as segment, serving(segment, *options(root)) as server:
-        guests.boot(segment, 1, tmp_path, firmware="bios").wait_for(expected, SECONDS)
+        guests.boot(segment, 1, tmp_path, firmware="bios").wait_for(expected, PATIENCE)
         assert {"pass-started", "listener-done"} <= set(kinds(server))
         assert "tftp-started" not in kinds(server)
         (group,) = server.ask("status")["mtftp"]["groups"]
@@ -51,7 +51,7 @@ def test_eight_that_start_within_seconds_of_each_other_all_get_the_right_image(r
             booting.append(guests.boot(segment, number, tmp_path, firmware="bios"))
             time.sleep(3 / GUESTS)  # the pattern of power-on, nothing is waited for
         for guest in booting:
-            guest.wait_for(expected, 3 * SECONDS)
+            guest.wait_for(expected, PATIENCE)
         assert "listener-done" in kinds(server)
 
 
@@ -59,7 +59,7 @@ def test_falls_back_to_port_69_when_the_group_is_blocked(root: Path, tmp_path: P
     expected = boot_file.make(root / "nbp.bin", SIZE)
     with Segment("ipb", taps=1) as segment, serving(segment, *options(root)) as server:
         segment.block("tap1", IPXE_GROUP)
-        guests.boot(segment, 1, tmp_path, firmware="bios").wait_for(expected, SECONDS)
+        guests.boot(segment, 1, tmp_path, firmware="bios").wait_for(expected, PATIENCE)
         assert "pass-started" in kinds(server)
         assert "tftp-done" in kinds(server)
 
@@ -71,5 +71,5 @@ def test_boots_by_tftp_without_a_uri(root: Path, tmp_path: Path) -> None:
         serving(segment, "--mode", "dhcp", "--range", "10.77.100.1-10.77.100.200", "--root", root,
                 "--group", "239.1.1.1", "--image", "nbp.bin=nbp.bin", "--faithful") as server,
     ):  # fmt: skip
-        guests.boot(segment, 1, tmp_path, firmware="bios").wait_for(expected, SECONDS)
+        guests.boot(segment, 1, tmp_path, firmware="bios").wait_for(expected, PATIENCE)
         assert "tftp-done" in kinds(server)

@@ -6,13 +6,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.patience import PATIENCE
 from tools.lab import guests
 from tools.lab.segment import Segment
 from tools.lab.server import serving
 
 EFI_FILE = Path("/usr/lib/ipxe/snponly.efi")
 STARTED = rb"iPXE initialising"
-SECONDS = 120
 
 
 def test_boots_in_dhcp_mode(root: Path, tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_boots_in_dhcp_mode(root: Path, tmp_path: Path) -> None:
         serving(segment, "--mode", "dhcp", "--range", "10.77.100.1-10.77.100.200", "--root", root,
                 "--group", "239.1.1.1", "--image", "boot.efi=boot.efi") as server,
     ):  # fmt: skip
-        guests.boot(segment, 1, tmp_path, firmware="uefi").wait_for(STARTED, SECONDS)
+        guests.boot(segment, 1, tmp_path, firmware="uefi").wait_for(STARTED, PATIENCE)
         done = [event for event in server.events() if event.get("event") == "tftp-done"]
         assert any(event["size"] == EFI_FILE.stat().st_size for event in done)
 
@@ -37,7 +37,7 @@ def test_boots_in_proxy_mode_beside_dnsmasq(root: Path, tmp_path: Path) -> None:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         with serving(segment, "--mode", "proxy", "--root", root, "--image", "boot.efi=boot.efi") as server:
-            guests.boot(segment, 1, tmp_path, firmware="uefi").wait_for(STARTED, SECONDS)
+            guests.boot(segment, 1, tmp_path, firmware="uefi").wait_for(STARTED, PATIENCE)
             kinds = [event.get("event") for event in server.events()]
             assert "dhcp-offered" in kinds
             assert "dhcp-acked" not in kinds

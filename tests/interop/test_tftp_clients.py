@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.interop.conftest import write_image
+from tests.patience import PATIENCE
 from tools.lab.segment import SERVER_ADDRESS, Segment
 from tools.lab.server import serving
 
 SIZE = 100 * 1024 * 1024
-SECONDS = 240
 
 
 def command(client: str, block_size: int, target: Path) -> list[str | Path]:
@@ -31,7 +31,7 @@ def test_fetches_100_mib(client: str, block_size: int, root: Path, tmp_path: Pat
     image = write_image(root / "large", SIZE)
     target = tmp_path / "out"
     with Segment("tft", clients=1) as segment, serving(segment, "--mode", "tftp", "--root", root) as server:
-        segment.run(segment.client(1), *command(client, block_size, target), timeout=SECONDS)
+        segment.run(segment.client(1), *command(client, block_size, target), timeout=PATIENCE)
         assert target.read_bytes() == image
         done = [event for event in server.events() if event.get("event") == "tftp-done"]
         assert [event["block_size"] for event in done] == [block_size]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.patience import PATIENCE
 from tools.lab.segment import Segment
 from tools.lab.server import Server, serving
 
@@ -21,7 +22,7 @@ echo "$1 $ip" >>"$LOG"
 """
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
@@ -61,5 +62,5 @@ def test_gets_renews_and_releases_a_lease(root: Path, tmp_path: Path) -> None:
             segment.client(1), "busybox", "udhcpc", "-f", "-q", "-i", "eth0", "-s", script,
             env={**os.environ, "LOG": str(log)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        assert second.wait(30) == 0
+        assert second.wait(PATIENCE) == 0
         assert log.read_text().count("bound 10.77.100.1") == 2

@@ -8,8 +8,7 @@ from contextlib import closing
 import pytest
 
 from mtftpd.net.alarm import Alarm
-
-PATIENCE = 10.0
+from tests.patience import PATIENCE
 
 
 @pytest.fixture

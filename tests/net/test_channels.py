@@ -22,6 +22,7 @@ from mtftpd.net.channels import (
     swapped,
 )
 from mtftpd.wire.datagram import Datagram, Endpoint
+from tests.patience import PATIENCE
 
 ANY_PORTS = Ports(dhcp_server=0, dhcp_client=0, pxe=0, tftp=0, mtftp_server=0, mtftp_client=0, mtftp_ipxe=0)
 DISCOVERY_GROUP = IPv4Address("239.77.1.1")
@@ -39,7 +40,7 @@ def client() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
         opened.bind(("127.0.0.1", 0))
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        opened.settimeout(5)
+        opened.settimeout(PATIENCE)
         yield opened
 
 

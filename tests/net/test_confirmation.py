@@ -19,6 +19,7 @@ from mtftpd.net.channels import Channels, Listening
 from mtftpd.net.namespaces import private_network
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.frames import udp_frame
+from tests.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.system,
@@ -30,7 +31,6 @@ HARDWARE = "02:00:00:00:00:07"
 ANY_PORTS = Ports(dhcp_server=0, dhcp_client=0, pxe=0, tftp=0, mtftp_server=0, mtftp_client=0, mtftp_ipxe=0)
 LONG_AGO, JUST_NOW = 30, 20
 """Seconds; an entry that is made by hand is as good as confirmed a minute ago."""
-PATIENCE = 20.0
 
 
 def ip(*argv: str) -> str:

@@ -10,9 +10,9 @@ import trio
 from mtftpd.errors import Unavailable
 from mtftpd.net.outside import Heard, KernelHost, KernelPort
 from mtftpd.wire.datagram import Endpoint
+from tests.patience import PATIENCE
 
 LOOPBACK = 1
-PATIENCE = 30.0
 
 
 async def next_of(port: KernelPort) -> Heard:

@@ -17,10 +17,10 @@ from mtftpd.net.queries import Queries, is_query
 from mtftpd.wire import ethernet, igmp, ipv4
 from mtftpd.wire.igmp import ALL_SYSTEMS, Message, Query, Type
 from mtftpd.wire.ipv4 import Packet, Protocol
+from tests.patience import PATIENCE
 
 GROUP = IPv4Address("239.1.1.1")
 FAR = IPv4Address("10.9.0.2")
-PATIENCE = 20.0
 ROUTER_ALERT = bytes.fromhex("94040000")
 
 GENERAL_V1 = Message(Type.QUERY, IPv4Address(0))

@@ -28,6 +28,7 @@ from mtftpd.net.channels import Channels, Listening
 from mtftpd.net.images import ImageStore
 from mtftpd.net.link_layer import LinkLayer
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
+from tests.patience import PATIENCE
 from tools.lab.segment import run
 
 pytestmark = pytest.mark.system
@@ -88,7 +89,7 @@ def wire() -> Iterator[Wire]:
 
 
 def wait_for_carrier(wire: Wire) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if run("ip", "-n", wire.server, "-o", "link", "show", "up").count("LOWER_UP") == 3:
             return
@@ -102,7 +103,7 @@ def receiver(wire: Wire, address: str, port: int) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024 * 1024)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     opened.bind((address, port))
-    opened.settimeout(20)
+    opened.settimeout(PATIENCE)
     return opened
 
 
@@ -203,7 +204,7 @@ def test_a_frame_reaches_a_hardware_address_without_a_neighbour(wire: Wire, chan
     with inside(wire.client):
         sniffing = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
         sniffing.bind(("lan0", 0))
-    sniffing.settimeout(20)
+    sniffing.settimeout(PATIENCE)
     listening = receiver(wire, "", 68)
     with inside(wire.server):
         link_layer = LinkLayer(channels.link)

@@ -12,11 +12,11 @@ import trio
 from mtftpd.net.outside import Heard
 from mtftpd.net.stations import Station, StationPort, Wire
 from mtftpd.wire.datagram import Endpoint
+from tests.patience import PATIENCE
 from tools.lab.segment import SERVER_ADDRESS, Segment
 
 pytestmark = pytest.mark.system
 
-PATIENCE = 30.0
 
 ECHO = """
 import socket

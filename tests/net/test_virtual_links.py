@@ -15,6 +15,7 @@ import pytest
 from mtftpd.errors import MissingCapability, Unavailable
 from mtftpd.net.namespaces import enter_new_network, private_network
 from mtftpd.net.virtual_links import VirtualLinks
+from tests.patience import PATIENCE
 
 NAMESPACE = "/proc/self/ns/net"
 SIOCGIFHWADDR = 0x8927
@@ -68,7 +69,7 @@ def test_a_card_in_another_namespace_is_on_the_bridge(links: VirtualLinks) -> No
             sending.sendto(b"from the node", ("10.9.0.1", 5000))
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiving:
-        receiving.settimeout(10)
+        receiving.settimeout(PATIENCE)
         receiving.bind(("10.9.0.1", 5000))
         assert in_a_child(node) == 0
         assert receiving.recvfrom(100)[0] == b"from the node"
@@ -87,7 +88,7 @@ def test_the_bridge_keeps_its_address_when_a_card_leaves(links: VirtualLinks) ->
 
     assert in_a_child(node) == 0
     assert hardware("segment") == BRIDGE_ADDRESS
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE
     while "node1" in [name for _, name in socket.if_nameindex()] and time.monotonic() < end:
         time.sleep(0.01)
     assert [name for _, name in socket.if_nameindex()] == ["lo", "segment"], "a card ends with its namespace"

@@ -20,7 +20,7 @@ from mtftpd.wire.options import Options
 VOLLEY = 1000
 """Datagrams between two looks at the server: 1,000 of at most 1,500 bytes fit a receive buffer of 4 MiB."""
 MAX_SIZE = 1500
-STALL_SECONDS = 30.0
+STALL_SECONDS = 240.0
 
 
 def dhcp_message(kind: int, draw: random.Random) -> bytes:

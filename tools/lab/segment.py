@@ -11,7 +11,7 @@ from typing import Any
 
 SERVER_ADDRESS = "10.77.0.1"
 PREFIX_LENGTH = 16
-FORWARDING_SECONDS = 20.0
+FORWARDING_SECONDS = 240.0
 
 
 def client_address(number: int) -> str:
@@ -19,7 +19,7 @@ def client_address(number: int) -> str:
     return f"10.77.1.{number}"
 
 
-def run(*argv: str, check: bool = True, timeout: float = 60) -> str:
+def run(*argv: str, check: bool = True, timeout: float = 240) -> str:
     """Run a command and return its standard output; its error output goes into the exception when it fails."""
     done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
     if check and done.returncode:
@@ -131,7 +131,7 @@ class Segment:
         self._processes.append(process)
         return process
 
-    def run(self, namespace: str, *argv: str | Path, check: bool = True, timeout: float = 120) -> str:
+    def run(self, namespace: str, *argv: str | Path, check: bool = True, timeout: float = 240) -> str:
         """Run a program in a namespace to its end and return its standard output."""
         return run("ip", "netns", "exec", namespace, *map(str, argv), check=check, timeout=timeout)
 
@@ -149,7 +149,7 @@ class Segment:
         run("ip", "netns", "exec", self.switch, "nft", script)
 
 
-def stop(process: subprocess.Popen[bytes], seconds: float = 10) -> int:
+def stop(process: subprocess.Popen[bytes], seconds: float = 60) -> int:
     """Ask a process to end, then insist; return its exit status."""
     if process.poll() is None:
         process.terminate()

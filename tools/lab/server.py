@@ -15,7 +15,7 @@ from typing import Any
 
 from tools.lab.segment import Segment, stop
 
-READY_SECONDS = 30.0
+READY_SECONDS = 240.0
 
 
 class Server:
@@ -34,7 +34,7 @@ class Server:
     def ask(self, command: str) -> dict[str, Any]:
         """Send one command to the control socket and return the answer."""
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(10)
+            client.settimeout(READY_SECONDS)
             client.connect(str(self.control))
             client.sendall(json.dumps({"command": command}).encode() + b"\n")
             answer: dict[str, Any] = json.loads(client.makefile("rb").readline())

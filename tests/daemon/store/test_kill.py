@@ -27,7 +27,8 @@ from mtftpd.daemon.store.sqlite import SqliteStore
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import MessageType
 from mtftpd.wire.options import Options
-from tests.cli.server_process import PATIENCE, environment, write_config
+from tests.cli.server_process import environment, write_config
+from tests.patience import PATIENCE
 
 KILLS = 200
 LONGEST_LIFE = 0.06

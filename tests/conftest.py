@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("mtftpd", deadline=None)
+# The same examples in every run; how long one takes says more about the machine than about the code.
+settings.register_profile("mtftpd", deadline=None, derandomize=True, database=None)
+# For a search of one's own: pytest --hypothesis-profile=search
+settings.register_profile("search", deadline=None, max_examples=1_000)
 settings.load_profile("mtftpd")
 
 NO_SKIPS = "--no-skips"

@@ -9,17 +9,21 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from unittest import mock
 
 from mtftpd.daemon.config import Sources
 from mtftpd.daemon.serve import serve
 from mtftpd.errors import StartupError
+from tests.patience import PATIENCE
 
 
 def live(config: Path, state: str, log: Path) -> int:
     with log.open("ab", buffering=0) as stream:
         os.dup2(stream.fileno(), 2)
     try:
-        return serve(Sources(flags={"state": (state,)}, config=config))
+        # The disk under a test may stand still for a while: here no ACK leaves before its lease is on it.
+        with mock.patch("mtftpd.daemon.write_barrier.PATIENCE", PATIENCE):
+            return serve(Sources(flags={"state": (state,)}, config=config))
     except StartupError as error:
         os.write(2, f"{error}\n".encode())
         return error.exit_code

@@ -279,7 +279,6 @@ class BootService:
         effects = self._dhcp.reconfigure(settings, catalogue, groups, now)
         self.settings, self.catalogue, self.groups = settings, catalogue, groups
         self.nodes.reconfigure(settings, catalogue)
-        self.fallback.reconfigure(settings.multicast.seconds)
         self.budget.reconfigure(settings.bandwidth, settings.link.mtu)
         self._admission.reconfigure(settings.bandwidth)
         self._multicast.reconfigure(settings, catalogue)
@@ -288,6 +287,7 @@ class BootService:
             *self._mtftp.reconfigure(settings, groups, now),
             *self._tftp.reconfigure(settings, catalogue, now),
         )
+        self.fallback.reconfigure(settings.multicast.seconds, self._mtftp.groups_in_use())
         return self.nodes.learn(None, effects, now) + self._stand(now)
 
     def statistics(self) -> Statistics:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mtftpd.core.effects import Drop, DropReason, Report, ReportKind, SendRun, Service
-from mtftpd.core.learning.fallback import Node, Trigger
+from mtftpd.core.learning.fallback import NodeStage, Trigger
 from mtftpd.core.mtftp.timing import QUIET
 from mtftpd.core.nodes.attempts import PAST_ATTEMPTS, Attempt
 from mtftpd.core.nodes.records import NodeStatistics
@@ -173,7 +173,7 @@ def test_an_operator_has_a_node_forgotten_with_all_that_was_learnt() -> None:
     memory = lab.service.fallback.memory
     for hardware in (HARDWARE, HARDWARE._replace(octets=b"\2\0\0\0\0\7")):
         for stage in ("intel-bios", "ipxe"):
-            memory.failed(Node(hardware, stage), NEVER, Trigger.F5, lab.now)
+            memory.failed(NodeStage(hardware, stage), NEVER, Trigger.F5, lab.now)
     memory.take_changed()
     assert lab.service.forget(ADDRESS) == (Report(ReportKind.NODE_FORGOTTEN, ADDRESS, HARDWARE),)
     assert lab.service.forget(HARDWARE) == ()

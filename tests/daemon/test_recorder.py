@@ -9,7 +9,7 @@ import pytest
 
 from mtftpd.core.effects import Report
 from mtftpd.core.learning.experience import NO_EXPERIENCE
-from mtftpd.core.learning.fallback import Node, Trigger
+from mtftpd.core.learning.fallback import NodeStage, Trigger
 from mtftpd.core.learning.lessons import Firmware, Sign
 from mtftpd.core.nodes import records as nodes
 from mtftpd.core.nodes.attempts import PAST_ATTEMPTS
@@ -102,7 +102,7 @@ def test_only_so_many_nodes_are_kept(run: Run, monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_forgotten_is_forgotten_for_good(run: Run) -> None:
     run.boot()
     run.hear()
-    run.service.fallback.memory.failed(Node(HARDWARE, "intel-bios"), FIRMWARE, Trigger.F5, run.now)
+    run.service.fallback.memory.failed(NodeStage(HARDWARE, "intel-bios"), FIRMWARE, Trigger.F5, run.now)
     run.open()
     run.hear()
     run.service.learning.showed(Firmware(HARDWARE, FIRMWARE), Sign.NO_OACK, run.now)

@@ -25,7 +25,7 @@ from mtftpd.core.dhcp.unheeded import Unheeded
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind, SaveLease, Service
 from mtftpd.core.groups import Groups
 from mtftpd.core.learning.experience import Watches
-from mtftpd.core.learning.fallback_watch import Told
+from mtftpd.core.learning.trials import Told
 from mtftpd.core.node_settings import NodeSettings
 from mtftpd.core.nodes.clients import Client, recognise
 from mtftpd.core.nodes.nics import Nics

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
 
-from mtftpd.core.learning.fallback import FallbackMemory, Mark, Node, Trigger
+from mtftpd.core.learning.fallback import FallbackMemory, Mark, NodeStage, Trigger
 
 AUDIENCE_SECONDS = 120.0
 """Attempts of a group count as one audience when they were made so close together."""
@@ -26,7 +26,7 @@ QUERY_SECONDS = 260.0
 class Charge(NamedTuple):
     """A sign that is held against ``node``; ``before`` is the mark that it replaced."""
 
-    node: Node
+    node: NodeStage
     before: Mark | None
     at: float
 

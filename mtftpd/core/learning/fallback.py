@@ -51,7 +51,7 @@ class Trigger(Enum):
     F18 = "the operator said so"
 
 
-class Node(NamedTuple):
+class NodeStage(NamedTuple):
     """A hardware address and the stage of its boot, which is the id of the profile that it has in it."""
 
     hardware: HardwareAddress
@@ -62,7 +62,7 @@ class Node(NamedTuple):
 class Mark:
     """What is held against one node; ``at`` is when the last sign came, on the clock of the server."""
 
-    node: Node
+    node: NodeStage
     fingerprint: Fingerprint
     trigger: Trigger
     at: float
@@ -74,7 +74,7 @@ class FallbackMemory:
     """The marks of all nodes; ``marks`` are those of an earlier run, their times on the clock of this one."""
 
     def __init__(self, marks: Iterable[Mark] = ()) -> None:
-        self._marks: Memory[Node, Mark] = Memory(MAX_MARKS)
+        self._marks: Memory[NodeStage, Mark] = Memory(MAX_MARKS)
         for mark in sorted(marks, key=lambda each: each.at):
             self._marks.put(mark.node, mark)
         self._marks.take_changed()
@@ -87,28 +87,28 @@ class FallbackMemory:
         """Return all marks, the oldest first."""
         return self._marks.values()
 
-    def against(self, node: Node, fingerprint: Fingerprint, now: float) -> Trigger | None:
+    def against(self, node: NodeStage, fingerprint: Fingerprint, now: float) -> Trigger | None:
         """Return why ``node`` is not to be told of a group, or None."""
         mark = self._marks.get(node)
         if mark is None or mark.successes or mark.fingerprint != fingerprint or now - mark.at >= RETRY_SECONDS:
             return None
         return mark.trigger
 
-    def failed(self, node: Node, fingerprint: Fingerprint, trigger: Trigger, now: float) -> Mark | None:
+    def failed(self, node: NodeStage, fingerprint: Fingerprint, trigger: Trigger, now: float) -> Mark | None:
         """Take note of a bad sign; returns the mark that it replaces, for `forgive`."""
         before = self._marks.get(node)
         failures = before.failures + 1 if before is not None and before.fingerprint == fingerprint else 1
         self._marks.put(node, Mark(node, fingerprint, trigger, now, failures))
         return before
 
-    def forgive(self, node: Node, before: Mark | None) -> None:
+    def forgive(self, node: NodeStage, before: Mark | None) -> None:
         """Take a bad sign back, because it was not the node's fault; ``before`` is what `failed` returned."""
         if before is None:
             self._marks.forget(node)
         else:
             self._marks.replace(node, before)
 
-    def succeeded(self, node: Node) -> None:
+    def succeeded(self, node: NodeStage) -> None:
         """Take note that ``node`` got its file by multicast."""
         mark = self._marks.get(node)
         if mark is None:

@@ -10,7 +10,7 @@ from enum import Enum
 
 from mtftpd.core import option_codes as code
 from mtftpd.core.addresses.leases import MAX_IDENTIFIER, ClientKey
-from mtftpd.core.learning.fallback import Node, Trigger
+from mtftpd.core.learning.fallback import NodeStage, Trigger
 from mtftpd.core.learning.lessons import Firmware
 from mtftpd.core.node_settings import NodeSettings
 from mtftpd.quirks.evidence import Fingerprint, evidence_of
@@ -102,9 +102,9 @@ class Client:
         return Firmware(self.hardware, self.fingerprint)
 
     @property
-    def node(self) -> Node:
+    def node(self) -> NodeStage:
         """What is known by experience is kept under this."""
-        return Node(self.hardware, self.stage or self.rom.profile.id)
+        return NodeStage(self.hardware, self.stage or self.rom.profile.id)
 
 
 def is_ethernet(hardware: HardwareAddress) -> bool:

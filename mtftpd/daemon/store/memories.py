@@ -10,7 +10,7 @@ from math import inf, isfinite
 from typing import Any, Final, NamedTuple
 
 from mtftpd.core.learning.experience import Experience
-from mtftpd.core.learning.fallback import Mark, Node, Trigger
+from mtftpd.core.learning.fallback import Mark, NodeStage, Trigger
 from mtftpd.core.learning.lessons import Firmware, Learnt, Sign
 from mtftpd.core.mtftp.pass_rates import PassRate
 from mtftpd.core.nodes.attempts import Attempt, NodeKey
@@ -90,7 +90,7 @@ def _mark(node: str, fingerprint: str, trigger: str, at: float, failures: int, s
         reason = Trigger[trigger]
     except KeyError:
         raise ValueError(f"{trigger!r} is no reason to fall back") from None
-    owner = Node(_hardware(hardware), stage)
+    owner = NodeStage(_hardware(hardware), stage)
     return Mark(owner, _fingerprint(fingerprint), reason, _time(at, node), failures, successes)
 
 

@@ -12,11 +12,11 @@ from mtftpd.core.learning.audiences import (
     Charge,
     Querier,
 )
-from mtftpd.core.learning.fallback import FallbackMemory, Node, Trigger
+from mtftpd.core.learning.fallback import FallbackMemory, NodeStage, Trigger
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire.datagram import HardwareAddress
 
-NODE = Node(HardwareAddress(1, b"\2\0\0\0\0\1"), "intel-bios")
+NODE = NodeStage(HardwareAddress(1, b"\2\0\0\0\0\1"), "intel-bios")
 FIRMWARE = Fingerprint(b"", b"", b"", b"", b"", b"", 0, 6)
 
 

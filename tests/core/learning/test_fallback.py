@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.learning.fallback import CLEARED_BY, MAX_MARKS, RETRY_SECONDS, FallbackMemory, Mark, Node, Trigger
+from mtftpd.core.learning.fallback import CLEARED_BY, MAX_MARKS, RETRY_SECONDS, FallbackMemory, Mark, NodeStage, Trigger
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire.datagram import HardwareAddress
 
@@ -15,8 +15,8 @@ UPDATED = FIRMWARE._replace(interface=b"\1\3\0")
 NOW = 5000.0
 
 
-def node(number: int = 1, stage: str = "intel-bios") -> Node:
-    return Node(HardwareAddress(1, number.to_bytes(6, "big")), stage)
+def node(number: int = 1, stage: str = "intel-bios") -> NodeStage:
+    return NodeStage(HardwareAddress(1, number.to_bytes(6, "big")), stage)
 
 
 def test_one_sign_is_enough_and_is_named() -> None:
@@ -119,12 +119,12 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_what_has_changed_adds_up_to_the_whole_memory(steps: list[tuple[str, Node]]) -> None:
+def test_what_has_changed_adds_up_to_the_whole_memory(steps: list[tuple[str, NodeStage]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mtftpd.core.learning.fallback.MAX_MARKS", 5)
-        memory, before = FallbackMemory(), dict[Node, Mark | None]()
-        written: dict[Node, Mark] = {}
-        touched: set[Node] = set()
+        memory, before = FallbackMemory(), dict[NodeStage, Mark | None]()
+        written: dict[NodeStage, Mark] = {}
+        touched: set[NodeStage] = set()
 
         def write() -> None:
             for mark, held in memory.take_changed():

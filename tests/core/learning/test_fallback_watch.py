@@ -5,23 +5,25 @@ from __future__ import annotations
 import pytest
 
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind
-from mtftpd.core.learning import fallback_watch
+from mtftpd.core.learning import trials
 from mtftpd.core.learning.audiences import AUDIENCE_SECONDS, LEAST_FACTOR, QUERY_SECONDS, RECOVERY_SECONDS, REST_SECONDS
-from mtftpd.core.learning.fallback import FallbackMemory, Node, Trigger
-from mtftpd.core.learning.fallback_watch import FallbackWatch, Told
+from mtftpd.core.learning.fallback import FallbackMemory, NodeStage, Trigger
+from mtftpd.core.learning.fallback_watch import FallbackWatch
+from mtftpd.core.learning.trials import Told
 from mtftpd.quirks.evidence import Fingerprint
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
 
 FIRMWARE = Fingerprint(b"PXEClient", b"", b"", b"", b"\0\0", b"\1\2\1", 17, 6)
 GROUP = "239.1.1.1:1799"
+OTHER = "239.1.1.2:1799"
 TOLD = Told(GROUP, "nbp")
 T = 2
 PATIENCE = 13.0
 """One listening and three opens of T each, and 5 s."""
 
 
-def node(number: int) -> Node:
-    return Node(HardwareAddress(1, number.to_bytes(6, "big")), "intel-bios")
+def node(number: int) -> NodeStage:
+    return NodeStage(HardwareAddress(1, number.to_bytes(6, "big")), "intel-bios")
 
 
 def address(number: int) -> str:
@@ -90,7 +92,7 @@ def test_one_sign_and_the_next_offer_has_no_group(world: World, effects: Effects
     }  # fmt: skip
     assert world.against(1) is trigger
     assert world.against(2) is None
-    assert world.learn(effects) == [], "one attempt has one verdict"
+    assert world.learn(effects) == [], "one trial has one verdict"
 
 
 @pytest.mark.parametrize("effects", [fetched(1, end="size probe"), fetched(1, file="pxelinux.cfg/default"), fetched(9)])
@@ -193,11 +195,47 @@ def test_f13_takes_more_than_one_and_a_common_time(world: World) -> None:
 
 
 def test_everything_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fallback_watch, "MAX_ATTEMPTS", 3)
+    monkeypatch.setattr(trials, "MAX_TRIALS", 3)
     world.told(1, 2, 3, 4)
     world.watch.took(node(1), address(1), world.now)
     assert world.learn(fetched(1)) == []
     assert world.learn(fetched(2)) != []
+
+
+def test_a_node_that_takes_another_address_leaves_the_first(world: World) -> None:
+    world.told(1)
+    world.watch.took(node(1), address(9), world.now)
+    assert world.learn(fetched(1)) == []
+    assert world.learn(fetched(9)) != []
+
+
+def test_what_is_known_of_a_group_ends_with_the_group(world: World) -> None:
+    world.told(1, 2)
+    world.learn(fetched(1))
+    world.learn(fetched(2))
+    world.watch.hold(OTHER)
+    world.watch.reconfigure(T, {GROUP, OTHER})
+    assert world.watch.rate_factor(GROUP, world.now) < 1
+    assert world.watch.against(node(3), FIRMWARE, OTHER, world.now) is Trigger.F18
+    world.watch.reconfigure(T, ())
+    assert world.watch.rate_factor(GROUP, world.now) == 1
+    assert world.watch.against(node(3), FIRMWARE, OTHER, world.now) is None
+
+
+def test_what_is_known_of_a_group_ends_with_the_last_pass_of_a_group_that_is_left(world: World) -> None:
+    world.told(1)
+    world.learn(started(1))
+    world.watch.hold(GROUP)
+    world.learn(report(ReportKind.GROUP_LEFT, 1, group=GROUP))
+    assert not world.watch.is_sending(GROUP)
+    assert world.against(2) is None
+
+
+def test_a_group_that_is_woken_goes_on_sending(world: World) -> None:
+    world.told(1)
+    world.learn(started(1))
+    assert not world.watch.wake(GROUP, world.now)
+    assert world.watch.is_sending(GROUP)
 
 
 def test_an_address_that_another_node_has_now_is_that_nodes(world: World) -> None:
@@ -205,7 +243,7 @@ def test_an_address_that_another_node_has_now_is_that_nodes(world: World) -> Non
     world.watch.offered(node(2), FIRMWARE, TOLD, world.now)
     world.watch.took(node(2), address(1), world.now)
     world.told(1)
-    world.watch.reconfigure(3)
+    world.watch.reconfigure(3, {GROUP})
     world.learn(fetched(1))
     assert world.against(1) is Trigger.F5
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtftpd.core.learning.experience import Experience
-from mtftpd.core.learning.fallback import Mark, Node, Trigger
+from mtftpd.core.learning.fallback import Mark, NodeStage, Trigger
 from mtftpd.core.learning.lessons import Firmware, Learnt, Sign
 from mtftpd.core.mtftp.pass_rates import PassRate
 from mtftpd.core.nodes.attempts import Attempt
@@ -26,7 +26,7 @@ from mtftpd.wire.datagram import HardwareAddress
 
 HARDWARE = HardwareAddress(1, bytes.fromhex("020000000001"))
 FIRMWARE = Fingerprint(b"PXEClient", b"\1\3", b"", b"", b"\0\0", b"\1\2\1", 17, 6)
-MARK = Mark(Node(HARDWARE, "intel-bios"), FIRMWARE, Trigger.F5, 100.0)
+MARK = Mark(NodeStage(HARDWARE, "intel-bios"), FIRMWARE, Trigger.F5, 100.0)
 LEARNT = Learnt(Firmware(HARDWARE, FIRMWARE), frozenset((Sign.NO_OACK,)), 100.0)
 MACHINE = KnownMachine((HARDWARE, HARDWARE._replace(htype=6)), HARDWARE)
 RATE = PassRate("intel-bios", 0.001)
@@ -44,7 +44,7 @@ times = st.integers(0, 10**6).map(float)
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 stages = st.sampled_from(("rom", "ipxe", "intel-bios"))
 marks = st.builds(
-    Mark, st.builds(Node, hardware, stages), fingerprints, st.sampled_from(Trigger), times, st.integers(1, 9),
+    Mark, st.builds(NodeStage, hardware, stages), fingerprints, st.sampled_from(Trigger), times, st.integers(1, 9),
     st.integers(0, 1),
 )  # fmt: skip
 learnt = st.builds(

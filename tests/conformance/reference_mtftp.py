@@ -23,6 +23,7 @@ DELAY = 2
 BLOCK = 512
 OTHER_PORT = 49_000
 LEFT = -1
+LARGEST = 65_535 * BLOCK - 1
 
 
 class Pass:
@@ -153,7 +154,11 @@ class MtftpServer:
         self.network = network
         self.nursery = nursery
         self.unicast = self.unicast_class(network, nursery, self.unicast_files(files))
-        self.sessions = {name: self.pass_class(self, group, files[name]) for name, group in groups.items()}
+        self.sessions = {
+            name: self.pass_class(self, group, files[name])
+            for name, group in groups.items()
+            if self.fits(len(files[name]))
+        }
 
     def receive(self, heard: Heard) -> None:
         if heard.destination.port not in (SERVER_PORT, OTHER_PORT):
@@ -188,6 +193,9 @@ class MtftpServer:
     async def open_soon(self, session: Pass, opener: Endpoint) -> None:
         await trio.sleep(0.001)  # so that what came before has been seen to
         session.opened(opener)
+
+    def fits(self, size: int) -> bool:
+        return size <= LARGEST
 
     def unicast_files(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         return files

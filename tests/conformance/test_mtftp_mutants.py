@@ -18,7 +18,7 @@ from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.tftp import Ack, Data, Error
 from tests.conformance.memory_network import MemoryNetwork
 from tests.conformance.mutation import Mutant, by_verdict, changed, check_caught, judged, mutant
-from tests.conformance.reference_mtftp import CLIENT_PORT, DELAY, OTHER_PORT, SERVER_PORT, MtftpServer, Pass
+from tests.conformance.reference_mtftp import CLIENT_PORT, DELAY, LARGEST, OTHER_PORT, SERVER_PORT, MtftpServer, Pass
 from tests.conformance.reference_tftp import TftpServer, Transfer
 
 FILES = {"linux/boot.img": Random(1).randbytes(9_001), "even.img": Random(2).randbytes(4_096)}
@@ -91,15 +91,20 @@ def jumped(session: Pass, answer: int | None) -> bool:
     return Pass.is_over(session, answer)
 
 
-async def run(changes: dict[str, object]) -> Report:
+TOO_LARGE = {**FILES, "large.img": bytes(LARGEST + 1)}
+TOLD_TOO_MUCH = Told((), (*TOLD.sessions, Session("large.img", "239.1.1.3", CLIENT_PORT, SERVER_PORT, DELAY)))
+
+
+async def run(changes: dict[str, object], files: dict[str, bytes] = FILES, told: Told = TOLD) -> Report:
     server, session, unicast, transfer = changed(MtftpServer, Pass, TftpServer, Transfer, changes=changes)
 
     def start(network: MemoryNetwork, nursery: trio.Nursery) -> None:
         unicast.transfer_class = transfer
         server.pass_class, server.unicast_class = session, unicast
-        network.server = server(network, nursery, FILES, GROUPS).receive
+        groups = {session.name: session.group for session in told.sessions}
+        network.server = server(network, nursery, files, groups).receive
 
-    return await judged("mtftp", TOLD, start)
+    return await judged("mtftp", told, start)
 
 
 async def test_the_reference_server_passes(autojump_clock: MockClock) -> None:
@@ -112,3 +117,11 @@ async def test_the_reference_server_passes(autojump_clock: MockClock) -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda each: each.id)
 async def test_a_mutant_is_caught(mutant: Mutant, autojump_clock: MockClock) -> None:
     check_caught(await run(mutant.changes), mutant)
+
+
+async def test_a_server_that_sends_what_no_pass_can_carry_is_caught(autojump_clock: MockClock) -> None:
+    report = await run({}, TOO_LARGE, TOLD_TOO_MUCH)
+    assert not by_verdict(report, Verdict.FAIL)
+    assert any("GRP-05" in result.case.ids for result in report.results if result.verdict is Verdict.PASS)
+    broken = mutant("GRP-05", fits=lambda self, size: True)
+    check_caught(await run(broken.changes, TOO_LARGE, TOLD_TOO_MUCH), broken)

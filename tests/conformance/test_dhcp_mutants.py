@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +16,12 @@ from trio.testing import MockClock
 from mtftpd.conformance.discovery import Told
 from mtftpd.conformance.results import Report
 from mtftpd.conformance.verdicts import Verdict
-from mtftpd.wire import bootp
+from mtftpd.net.outside import Heard
+from mtftpd.wire import bootp, pxe
 from mtftpd.wire.bootp import DhcpMessage
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.options import Options
+from mtftpd.wire.pxe import PxeOptions
 from tests.conformance.memory_network import EVERYBODY, MemoryNetwork
 from tests.conformance.mutation import Mutant, by_verdict, changed, check_caught, judged, mutant
 from tests.conformance.reference_dhcp import (
@@ -68,6 +71,16 @@ def ack_4011(id_: str, also: str = "", **fields: Any) -> Mutant:
 
 
 GROUP_TAG, CLIENT_PORT_TAG, TIMEOUT_TAG = b"\1\4\xef\1\1\1", b"\2\2\7\7", b"\4\1\2"
+
+MASK, GATEWAY = bytes.fromhex("0104ffffff00"), bytes.fromhex("03040a000001")
+COUNT = itertools.count(1)
+
+
+def rebinds(heard: Heard) -> bool:
+    """Return whether this is the REQUEST, to everybody, of a client that has an address."""
+    is_broadcast = heard.destination == Endpoint(EVERYBODY, 67)
+    return is_broadcast and heard.data[242:243] == b"\3" and heard.data[12:16] != NOBODY.packed
+
 
 DHCP = [
     mutant("MSG-01", is_request=lambda self, message: message.is_dhcp and self.is_possible(message.giaddr)),
@@ -155,6 +168,21 @@ DHCP = [
     mutant("DHCP-13", "OPT-13", octets=lambda self, message, data: data.ljust(560, b"\0")),
     options("DHCP-15", lambda message, old: old.with_(FILE_NAME, b"other") if FILE_NAME in old else old),
     options("DHCP-17", lambda message, old: old.with_(SIZE, b"\0\2") if SIZE in old else old),
+    mutant("MSG-06", put=lambda self, source, destination, reply, message: SERVER.put(
+        self, Endpoint(source.address, 6767) if source.port == 67 else source, destination, reply, message)),
+    mutant("MSG-14", octets=lambda self, message, data: data[:44] + b"s" * 64 + data[108:]),
+    mutant("MSG-17", discover=lambda self, message: [
+        self.__dict__.update({message.chaddr: message.xid}), SERVER.discover(self, message)],
+           request=lambda self, message: SERVER.request(self, message) if SERVER_ID not in message.options
+           or self.__dict__.get(message.chaddr) == message.xid else None),
+    mutant("ADR-14", receive=lambda self, heard: None if rebinds(heard) else SERVER.receive(self, heard)),
+    mutant("OPT-01", octets=lambda self, message, data: data.rstrip(b"\0")[:-1].ljust(len(data), b"\0")),
+    mutant("OPT-05", octets=lambda self, message, data: data.replace(MASK + GATEWAY, GATEWAY + MASK)),
+    mutant("OPT-09", octets=lambda self, message, data: data[:240] + data[243:249] + data[240:243] + data[249:]),
+    mutant("OPT-14", is_request=lambda self, message: SERVER.is_request(self, message) and 224 not in message.options),
+    mutant("OPT-15", is_rom=lambda self, message: SERVER.is_rom(self, message)
+           and not message.options[CLASS].endswith(b"\0")),
+    options("DHCP-16", lambda message, old: old.with_(66, b"")),
     mutant("DHCP-18", "MSG-13", frame=lambda self, message, destination: b"\xff" * 6
            if destination.address == EVERYBODY else bytes(6)),
 ]  # fmt: skip
@@ -180,6 +208,21 @@ PXE = [
     ack_4011("DHCP-08", "DSC-09", yiaddr=ELSEWHERE),
     ack_4011("DSC-02", "DSC-06 O43-13 O43-15 DSC-07", file=b""),
     ack_4011("DSC-11", "DHCP-08 DHCP-20", chaddr=bytes(16)),
+    mutant("DSC-07", edited_ack=lambda self, message, reply: reply if self.item(message) else replace(
+        reply, file=b"", options=reply.options.without(FILE_NAME))),
+    mutant("DSC-09", edited_ack=lambda self, message, reply: replace(
+        reply, options=reply.options.with_(LEASE, b"\0\0\1\0"))),
+    mutant("DSC-10", edited_ack=lambda self, message, reply: replace(reply, secs=next(COUNT))),
+    mutant("O43-07", "O43-27", is_efi=lambda self, message: False, tags=lambda self, message: replace(
+        SERVER.tags(self, message), discovery_control=None if SERVER.is_efi(self, message) else 10)),
+    mutant("O43-15", edited_ack=lambda self, message, reply: replace(reply, options=reply.options.with_(
+        VENDOR, pxe.build(PxeOptions(discovery_control=8, boot_item=self.item(message))))
+           if self.item(message) else reply.options)),
+    mutant("O43-23", is_request=lambda self, message: SERVER.is_request(self, message)
+           and b"nic" not in message.options.get(VENDOR, b"")),
+    mutant("PXE-08", "PXE-09", edited=lambda self, message, reply: replace(
+        reply, file=b"", options=reply.options.without(FILE_NAME))
+           if message.options.get(93) == b"\0\7" else reply),
     mutant("DSC-08", boot_server=lambda self, heard, message: SERVER.boot_server(self, heard, replace(
         message, options=message.options.with_(CLASS, b"PXEClient")))),
     mutant("PXE-04", is_rom=lambda self, message: SERVER.is_rom(self, message)

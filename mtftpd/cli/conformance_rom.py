@@ -17,7 +17,8 @@ the segment. Each boot tries one thing, see --list; a full examination takes abo
 resets BIOS and x64 EFI machines, so that they boot again by themselves; others have to be switched off and on, and so
 has a BIOS without room for the 512 KiB of the probe rollover. A boot that ends without a file is tried once more.
 With --state an examination that was stopped (Ctrl-C, SIGTERM) goes on where it was. The last addresses of the
-interface's network are given to the machine, up to four interfaces of it; say --address when they are in use.
+interface's network are given to the machine, up to four interfaces of it; say --address when they are in use. Without
+CAP_NET_RAW the probes that need frames are left out, and the report says so.
 Exit status: 0 everything was tried, 1 stopped before, 2 wrong usage, 69 port or interface not available, 77 capability
 missing, 78 a value that is wrong."""
 
@@ -61,6 +62,7 @@ def _examine(given: dict[str, Any], probes: tuple[Any, ...]) -> int:
     import trio
 
     from mtftpd.conformance.clinic import report
+    from mtftpd.conformance.clinic.probes import to_do
     from mtftpd.conformance.clinic.shell import Surgery, examine, load
 
     surgery = Surgery(
@@ -72,7 +74,7 @@ def _examine(given: dict[str, Any], probes: tuple[Any, ...]) -> int:
     if given["report"] is not None:
         _write(given["report"], report.page(chart))
     click.echo(json.dumps(report.plain(chart), indent=2) if given["as_json"] else report.summary(chart))
-    return 1 if any(probe.id not in chart.outcomes and probe.applies(chart) for probe in probes) else 0
+    return 1 if to_do(chart, probes) else 0
 
 
 def _hardware(text: str | None) -> bytes:

@@ -51,9 +51,12 @@ _IPXE: Final = replace(
 
 
 def _becker_worst() -> RomProfile:
-    """Return the client that waits long for the first packet, shortly for all others, and then is dead (quirk Q93)."""
+    """Return the client that waits long for the first packet, shortly for all others, and then is dead (quirk Q93).
+
+    It answers no ARP either (quirk Q63).
+    """
     tftp = replace(SPEC.tftp, request_waits=(5.0, 5.0, 10.0), data_waits=(1.5, 1.5, 1.5), probes_size=False)
-    return mutated(replace(SPEC, tftp=tftp), (F.OPTION67_TO_NUL, F.EMPTY_NAME))
+    return mutated(replace(SPEC, tftp=tftp, answers_arp=False), (F.OPTION67_TO_NUL, F.EMPTY_NAME))
 
 
 _KNOWN: Final = {

@@ -152,6 +152,8 @@ class RomProfile:
     boots_from: int = 1
     boots: bool = True
     """Whether this is the firmware as it runs on the interface that boots."""
+    answers_arp: bool = True
+    """Whether it can be found by ARP while it boots (quirk Q63); who drives it on a link of frames looks at this."""
 
     def interfaces(self) -> tuple[RomProfile, ...]:
         """Return what runs on each of its interfaces."""

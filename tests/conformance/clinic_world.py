@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address
 
 from mtftpd.conformance.clinic.chart import Chart
-from mtftpd.conformance.clinic.effects import Practice, Save, Say, Send
+from mtftpd.conformance.clinic.effects import AskArp, Practice, Save, Say, Send
 from mtftpd.conformance.clinic.examination import Examination
 from mtftpd.conformance.clinic.probes import PROBES, Probe
 from mtftpd.rom.actions import BROADCAST, Actions, ImageMemory, Phase
 from mtftpd.rom.node import Node
 from mtftpd.rom.profiles import Identity, RomProfile
+from mtftpd.wire import arp
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
 from tests.rom.interface import Interface
 
@@ -24,6 +25,9 @@ LATENCY = 0.0005
 OFF = 1.0
 """Seconds that a machine is off between two boots."""
 MAX_BOOTS = 120
+HERE = bytes.fromhex("020000000001")
+"""The hardware address of the clinic."""
+Packet = Send | AskArp | arp.Packet | Datagram
 QUICK = tuple(probe for probe in PROBES if probe.id != "rollover")
 """All but the one of 65,536 blocks."""
 
@@ -50,7 +54,8 @@ class World:
             for place, part in enumerate(rom.interfaces())
             for address, memory in [(HardwareAddress(1, rom.oui + bytes((0, 0, place + 1))), ImageMemory())]
         ]
-        self._on_the_wire: list[tuple[float, int, Send | Datagram]] = []
+        self._answers_arp = rom.answers_arp
+        self._on_the_wire: list[tuple[float, int, Packet]] = []
         self._count = 0
         self._off_until = 0.0
 
@@ -100,7 +105,13 @@ class World:
             if due is not None and due <= self.now:
                 self._perform(each, each.node.tick(self.now))
 
-    def _arrive(self, what: Send | Datagram) -> None:
+    def _arrive(self, what: Packet) -> None:
+        if isinstance(what, arp.Packet):
+            self._do(self.clinic.hear_arp(arp.build(what), self.now))
+            return
+        if isinstance(what, AskArp):
+            self._ask(what)
+            return
         if isinstance(what, Datagram):
             self._do(self.clinic.receive(what, self.now))
             return
@@ -110,13 +121,19 @@ class World:
                 datagram = Datagram(what.destination.port, source, what.destination, what.data)
                 self._perform(each, each.node.receive(datagram, self.now))
 
-    def _put(self, what: Send | Datagram) -> None:
+    def _ask(self, asked: AskArp) -> None:
+        for each in self._interfaces:
+            if self._answers_arp and each.address == asked.address:
+                own, address = each.hardware.octets, IPv4Address(each.address)
+                self._put(arp.Packet(arp.Operation.REPLY, own, address, HERE, PRACTICE.address))
+
+    def _put(self, what: Packet) -> None:
         self._count += 1
         heapq.heappush(self._on_the_wire, (self.now + LATENCY, self._count, what))
 
     def _do(self, effects: Iterable[object]) -> None:
         for effect in effects:
-            if isinstance(effect, Send):
+            if isinstance(effect, Send | AskArp):
                 self._put(effect)
             elif isinstance(effect, Save):
                 self.saves += 1

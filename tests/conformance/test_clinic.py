@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mtftpd.conformance.clinic.chart import Chart, Outcome, from_plain, to_plain
+from mtftpd.conformance.clinic.examination import Examination
 from mtftpd.conformance.clinic.findings import SHOWN, TOGETHER, UNSEEN, UNSEEN_FAULTS, Finding, Trait, quirks_of
 from mtftpd.conformance.clinic.judges import NOT_TAKEN
 from mtftpd.conformance.clinic.long_download import LongDownload, begin
@@ -20,8 +21,11 @@ from mtftpd.quirks.vocabulary import Mutation as F
 from mtftpd.rom.firmwares import FIRMWARES
 from mtftpd.rom.mutations import mutated
 from mtftpd.rom.profiles import EDK1, SPEC, RomProfile
-from mtftpd.wire.datagram import Endpoint
-from tests.conformance.clinic_world import World
+from mtftpd.wire import bootp
+from mtftpd.wire.bootp import DhcpMessage
+from mtftpd.wire.datagram import Datagram, Endpoint
+from mtftpd.wire.options import Options
+from tests.conformance.clinic_world import IMAGE, PRACTICE, World
 
 LARGEST_IN_A_FRAME = 1468
 
@@ -74,6 +78,7 @@ SHOWS: dict[Finding, Callable[[RomProfile], bool]] = {
     F.THREE_NICS: lambda rom: rom.nics > 1,
     Trait.ASKS_4011: lambda rom: is_pxe(rom) and F.NEED_43_6 not in rom.faults,
     Trait.ENDS_SIZE_PROBE: ends_size_probe,
+    Trait.ARP_SILENT: lambda rom: not rom.answers_arp,
     Trait.SYSTEM_ASKS: lambda rom: rom.system is not None,
     Trait.NO_MULTICAST: lambda rom: F.REJECT_43_1_5 not in rom.faults and (rom.mtftp is None or not is_pxe(rom)),
     Trait.LISTENS_AFTER_GROUP_COPY: lambda rom: (
@@ -98,6 +103,8 @@ ROMS = {
     **FIRMWARES,
     **{fault.value: mutated(SPEC, (fault,)) for fault in F},
     "efi1-without-corruption": EDK1,
+    "efi1-that-answers-no-arp": replace(EDK1, answers_arp=False),
+    "arp-silent": replace(SPEC, answers_arp=False),
     "fragments": mutated(SPEC, (F.ASK_8192, F.DROP_BIG)),
     "windows": mutated(SPEC, (F.WINDOW_4, F.DIE_IN_WINDOW)),
     "never-hears-unicast": mutated(SPEC, (F.NO_BROADCAST_FLAG, F.BROADCAST_ONLY)),
@@ -159,6 +166,18 @@ def test_power_that_is_cut_is_not_taken_for_a_fault(name: str, events: int) -> N
 def test_a_file_of_something_else_is_named(said: object) -> None:
     with pytest.raises(BadConfig, match="state file"):
         from_plain(said)
+
+
+def test_http_boot_of_the_same_machine_is_not_examined() -> None:
+    clinic = Examination(PRACTICE, Chart(), IMAGE)
+    options = {53: b"\x01", 60: b"HTTPClient:Arch:00016:UNDI:003000", 93: b"\0\x10", 97: bytes(1) + b"0123456789abcdef"}
+    discover = DhcpMessage(
+        bootp.BOOTREQUEST, 7, bytes.fromhex("020000000001").ljust(16, b"\0"), options=Options(options)
+    )
+    asked = Datagram(67, Endpoint("0.0.0.0", 68), Endpoint("255.255.255.255", 67), bootp.build(discover))
+    assert clinic.receive(asked, 0.0) == ()
+    assert clinic.visit is None
+    assert clinic.chart == Chart()
 
 
 def test_one_probe_alone_can_be_made() -> None:

@@ -2,9 +2,9 @@
 
     python -m tools.lab.deaf_rom FILE SECONDS PACE
 
-It boots like a PXE BIOS, fetches FILE acknowledging a block every PACE seconds, gives up after SECONDS and prints one
-JSON object: its address, the highest block that it got, and how often somebody asked for its link-layer address once
-it had begun to fetch.  Like a ROM it asks for that of the server once, and never again.
+It boots like a PXE BIOS, fetches FILE acknowledging a block every PACE seconds to its end, or for SECONDS, and prints
+one JSON object: its address, the highest block that it got, and how often somebody asked for its link-layer address
+once it had begun to fetch.  Like a ROM it asks for that of the server once, and never again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from mtftpd.wire.options import Options
 
 INTERFACE = "eth0"
 PATIENCE = 60.0
+BLOCK = 512
 ETH_P_ARP = 0x0806
 _CLASS = b"PXEClient:Arch:00000:UNDI:002001"
 _XID = 0x4D544654
@@ -93,7 +94,7 @@ def fetch(server: str, name: bytes, seconds: float, pace: float) -> int:
             is_over = time.monotonic() >= end
             last = tftp.Error(tftp.ErrorCode.NOT_DEFINED, "enough") if is_over else tftp.Ack(highest)
             opened.sendto(tftp.build(last), peer)
-            if is_over:
+            if is_over or len(packet.payload) < BLOCK:
                 return highest
 
 

@@ -27,6 +27,11 @@ class Guest:
         """Return what it has printed so far."""
         return self.serial.read_bytes()
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether its firmware has said that it cannot boot."""
+        return re.search(FAILED, self.console()) is not None
+
     def wait_for(self, pattern: bytes, seconds: float) -> re.Match[bytes]:
         """Wait until the console matches; a failure message of the firmware or the timeout is an AssertionError."""
         deadline = time.monotonic() + seconds
@@ -34,7 +39,7 @@ class Guest:
             text = self.console()
             if found := re.search(pattern, text):
                 return found
-            if re.search(FAILED, text) or self.process.poll() is not None:
+            if self.gave_up or self.process.poll() is not None:
                 break
             time.sleep(0.05)
         raise AssertionError(f"the guest did not print {pattern!r}:\n{self.console().decode('latin-1')}")

@@ -44,6 +44,8 @@ class Chart:
     modes: dict[str, bool] = field(default_factory=dict)
     patience: float | None = None
     boots: int = 0
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Probe -> why it cannot be made here; of this run, so it is not kept in the file."""
 
     @property
     def is_ipxe(self) -> bool:

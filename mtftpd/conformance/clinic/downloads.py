@@ -73,7 +73,7 @@ class Download:
 
     def resume(self, now: float) -> Shots:
         """Send the block that trouble has held back."""
-        return [] if self.over or self._sent > _BEHIND else self._send(_BEHIND + 1, now)
+        return [] if self.over or not self._troubled or self._sent > _BEHIND else self._send(_BEHIND + 1, now)
 
     def _lost(self, number: int) -> bool:
         return self._style.window and self._window > 1 and number == 1

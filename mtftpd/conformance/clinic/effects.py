@@ -46,6 +46,12 @@ class Send(NamedTuple):
     hardware: HardwareAddress | None = None
 
 
+class AskArp(NamedTuple):
+    """Ask everybody on the link who has ``address``; the answers go to `Examination.hear_arp`."""
+
+    address: str
+
+
 class Say(NamedTuple):
     """Tell the operator."""
 
@@ -60,7 +66,7 @@ class Discharge(NamedTuple):
     """Everything has been tried."""
 
 
-Effect = Send | Say | Save | Discharge
+Effect = Send | AskArp | Say | Save | Discharge
 Effects = tuple[Effect, ...]
 
 

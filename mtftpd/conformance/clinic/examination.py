@@ -10,25 +10,25 @@ Rules
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Final
 
-from mtftpd.conformance.clinic import effects, intake, replies
+from mtftpd.conformance.clinic import effects, intake, judges, replies
 from mtftpd.conformance.clinic.chart import OPTIONS, Chart, Outcome
 from mtftpd.conformance.clinic.downloads import PAUSE, STRANGER_HEARD, Download
-from mtftpd.conformance.clinic.effects import Effect, Effects, Send, Shots
+from mtftpd.conformance.clinic.effects import Effects, Send
 from mtftpd.conformance.clinic.findings import Trait
 from mtftpd.conformance.clinic.long_download import begin
-from mtftpd.conformance.clinic.probes import PROBES, Probe
+from mtftpd.conformance.clinic.outgoing import Outgoing
+from mtftpd.conformance.clinic.probes import PROBES, Probe, to_do
 from mtftpd.conformance.clinic.sessions import GroupSession
 from mtftpd.conformance.clinic.styles import Session, Style, Tags, Transfer, Trouble
 from mtftpd.conformance.clinic.verdicts import Verdicts
 from mtftpd.conformance.clinic.visit import AT_ONCE, Acknowledgement, Read, Visit
 from mtftpd.errors import Malformed
-from mtftpd.wire import bootp, text, tftp
+from mtftpd.wire import arp, bootp, text, tftp
 from mtftpd.wire.bootp import DhcpMessage, MessageType
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
 
@@ -64,16 +64,14 @@ class Examination:
         self._downloads: dict[Endpoint, Download] = {}
         self._session: GroupSession | None = None
         self._verdicts = Verdicts()
-        self._later: list[tuple[float, int, Send | None]] = []
-        self._count = 0
         self._quiet = float("inf")
-        self._out: list[Effect] = []
+        self._out = Outgoing(practice, chart)
 
     # -- the interface --------------------------------------------------------------------------------------------
 
     def remaining(self) -> tuple[Probe, ...]:
         """Return the probes that are still to be made, as far as that is known now."""
-        return tuple(each for each in self._probes if each.id not in self.chart.outcomes and each.applies(self.chart))
+        return to_do(self.chart, self._probes)
 
     def serve_image(self, image: bytes) -> None:
         """Serve another file from now on: which one is right shows in the first DISCOVER."""
@@ -81,19 +79,13 @@ class Examination:
 
     def next_deadline(self) -> float | None:
         """Return when `tick` must be called, or None."""
-        times = [self._quiet] if self.visit is not None else []
-        if self._later:
-            times.append(self._later[0][0])
-        return min(times, default=None)
+        times = [self._quiet if self.visit is not None else None, self._out.next_deadline()]
+        return min((when for when in times if when is not None), default=None)
 
     def tick(self, now: float) -> Effects:
         """Do what is due."""
-        while self._later and self._later[0][0] <= now:
-            send = heapq.heappop(self._later)[2]
-            if send is not None:
-                self._emit(send, now)
-            else:
-                self._resume(now)
+        while self._out.reaches_reminder(now):
+            self._resume(now)
         if self.visit is not None and now >= self._quiet:
             self._end_visit(now)
         return self._effects(now)
@@ -109,11 +101,27 @@ class Examination:
             return ()
         return self._effects(now)
 
+    def hear_arp(self, data: bytes, now: float) -> Effects:
+        """Take an ARP packet; the patient's answers to us count."""
+        try:
+            packet = arp.parse_untrusted(data)
+        except Malformed:
+            return ()
+        visit, ours = self.visit, packet.target_address == self._practice.address
+        if visit is None or packet.operation != arp.Operation.REPLY or not ours:
+            return ()
+        if packet.sender_hardware in self.chart.hardware:
+            visit.arp_answered += 1
+            visit.note(f"< ARP {packet.sender_address} is at {packet.sender_hardware.hex(':')}", now)
+            self._judge(now)
+        return self._effects(now)
+
     # -- DHCP -----------------------------------------------------------------------------------------------------
 
     def _hear_dhcp(self, message: DhcpMessage, datagram: Datagram, now: float) -> None:
         kind = message.message_type
-        if message.op != bootp.BOOTREQUEST or not self._is_patient(message):
+        room = len(self._practice.addresses) - 1
+        if message.op != bootp.BOOTREQUEST or not intake.is_patient(self.chart, message, self._wanted, room):
             return
         if not intake.boots(message):
             self._serve_system(message, now)
@@ -130,14 +138,6 @@ class Examination:
             self._answer_4011(message, datagram.source, now)
         elif kind == MessageType.REQUEST and message.options.address(54) == self._practice.address:
             self._acknowledge(message, now)
-
-    def _is_patient(self, message: DhcpMessage) -> bool:
-        octets, uuid = message.hardware.octets, message.options.get(97, b"")[1:]
-        if self.chart.hardware:
-            shared = uuid and uuid == self.chart.uuid and Trait.SHARED_UUID not in self.chart.findings
-            room = len(self.chart.hardware) < len(self._practice.addresses) - 1
-            return octets in self.chart.hardware or (bool(shared) and room)
-        return octets == self._wanted if self._wanted else intake.boots(message)
 
     def _discovered(self, message: DhcpMessage, now: float) -> None:
         visit, octets = self.visit, message.hardware.octets
@@ -194,7 +194,7 @@ class Examination:
         if self._style().reply.tags is Tags.NONE and 60 not in self._style().reply.without:
             self.chart.findings.add(Trait.ASKS_4011)
         data = self._build(message, MessageType.ACK, _NO_ADDRESS)
-        self._emit(Send(effects.PXE, source, data), now)
+        self._out.send(Send(effects.PXE, source, data), now)
 
     def _serve_system(self, message: DhcpMessage, now: float) -> None:
         """Give the system that was booted the address of its firmware."""
@@ -215,7 +215,7 @@ class Examination:
         hardware: HardwareAddress | None = None
         if self.visit is not None and self._style().reply.by_unicast:
             client, hardware = Endpoint(str(self._address(message)), effects.DHCP_CLIENT), message.hardware
-        self._emit(Send(effects.DHCP_SERVER, client, data, hardware), now, delay)
+        self._out.send(Send(effects.DHCP_SERVER, client, data, hardware), now, delay)
 
     # -- TFTP and MTFTP -------------------------------------------------------------------------------------------
 
@@ -249,11 +249,12 @@ class Examination:
         visit.gave_up = False
         download = self._downloads.get(read.source)
         if download is not None and not download.over and download.read.options == read.options:
-            self._fire(download.again(now), now)
+            self._out.fire(download.again(now), now)
             return
         if len(self._downloads) < MAX_DOWNLOADS:
             download = self._downloads[read.source] = begin(read, self._style().transfer, self._image, visit)
-            self._fire(download.start(now), now)
+            self._out.fire(download.start(now), now)
+        self._ask_arp(read.source.address, now)
 
     def _acked(self, ack: Acknowledgement, source: Endpoint, now: float) -> None:
         visit = self._present()
@@ -261,13 +262,22 @@ class Examination:
         download = self._downloads.get(source)
         if download is not None:
             visit.acks.append(ack)
-            self._fire(download.acknowledge(ack.number, now), now)
+            self._out.fire(download.acknowledge(ack.number, now), now)
             trouble = self._style().transfer.trouble
+            self._ask_arp(source.address, now)
+            if download.over and self._style().transfer.asks_arp:
+                self._out.remind(now + AT_ONCE)  # The last answers may be on their way.
             if ack.number == 2 and trouble in (Trouble.PAUSE, Trouble.STRANGER):
-                self._remind(now + (PAUSE if trouble is Trouble.PAUSE else STRANGER_HEARD))
+                self._out.remind(now + (PAUSE if trouble is Trouble.PAUSE else STRANGER_HEARD))
         elif self._session is not None:
             visit.group_acks.append(ack)
-            self._fire(self._session.acknowledge(source, ack.number, now), now)
+            self._out.fire(self._session.acknowledge(source, ack.number, now), now)
+
+    def _ask_arp(self, address: str, now: float) -> None:
+        visit = self._present()
+        if self._style().transfer.asks_arp and visit.arp_asked < judges.ARP_REQUESTS:
+            visit.arp_asked += 1
+            self._out.ask_arp(address, now)
 
     def _opened(self, read: Read, now: float) -> None:
         visit = self._present()
@@ -276,9 +286,9 @@ class Examination:
             return
         if self._session is None:
             self._session = GroupSession(visit.style.session, self._image, visit)
-        self._fire(self._session.open(read, now), now)
+        self._out.fire(self._session.open(read, now), now)
         if visit.style.session is Session.SECOND_ONLY and len(visit.opens) == 1:
-            self._remind(now + AT_ONCE)
+            self._out.remind(now + AT_ONCE)
 
     def _failed(self, error: tftp.Error, source: Endpoint, now: float) -> None:
         visit = self._present()
@@ -289,7 +299,7 @@ class Examination:
         if download is not None:
             download.over = True
             if self._style().transfer.error_to_error:
-                self._emit(Send(download.port, source, tftp.build(tftp.Error(0, "in answer to yours"))), now)
+                self._out.send(Send(download.port, source, tftp.build(tftp.Error(0, "in answer to yours"))), now)
 
     def _resume(self, now: float) -> None:
         """Go on with what a probe has held back."""
@@ -298,11 +308,11 @@ class Examination:
             return
         if visit.style.session is Session.SECOND_ONLY and self._session is not None:
             if not visit.group_acks:
-                self._fire(self._session.second_only(), now)
+                self._out.fire(self._session.second_only(), now)
             return
         visit.pause_ended = True
         for download in tuple(self._downloads.values()):
-            self._fire(download.resume(now), now)
+            self._out.fire(download.resume(now), now)
         self._judge(now)
 
     # -- boots ----------------------------------------------------------------------------------------------------
@@ -317,16 +327,16 @@ class Examination:
         self.visit = Visit(self._probe.id, self._probe.style(self.chart), now, self._practice.boot_file)
         self._downloads = {}
         self._session = None
-        self._later.clear()
-        self._out.append(effects.Say(f"boot {self.chart.boots}: {self._probe.id}: {self._probe.about}"))
+        self._out.begin(self.visit)
+        self._out.tell(effects.Say(f"boot {self.chart.boots}: {self._probe.id}: {self._probe.about}"))
 
     def _end_visit(self, now: float) -> None:
         visit = self._present()
         self._judge(now, ended=True)
         intake.see_end(self.chart, visit)
         self.visit = None
-        self._later.clear()
-        self._out.append(effects.Save())
+        self._out.begin(None)
+        self._out.tell(effects.Save())
         if not self.remaining():
             self._discharge()
 
@@ -336,7 +346,7 @@ class Examination:
             return
         judgement = self._verdicts.reach(probe, visit, ended)
         if judgement is None and ended:
-            self._out.append(effects.Say("        ended before it took a file: once more, to be sure"))
+            self._out.tell(effects.Say("        ended before it took a file: once more, to be sure"))
         elif judgement is not None:
             outcome = Outcome(probe.id, judgement.said, judgement.findings, tuple(visit.lines))
             self._settle(outcome, judgement.mode)
@@ -351,12 +361,12 @@ class Examination:
         if outcome.probe == "group-silent" and visit.opens and visit.fell_back is not None:
             self.chart.patience = visit.fell_back.when - visit.opens[0].when
         found = "".join(f" [{each.value}]" for each in outcome.findings)
-        self._out += [effects.Say(f"        {outcome.said}{found}"), effects.Save()]
+        self._out.tell(effects.Say(f"        {outcome.said}{found}"), effects.Save())
 
     def _discharge(self) -> None:
         if not self.discharged:
             self.discharged = True
-            self._out.append(effects.Discharge())
+            self._out.tell(effects.Discharge())
 
     def _style(self) -> Style:
         """Return what is answered with now: what the probe wants, or care once it has been judged."""
@@ -375,26 +385,11 @@ class Examination:
         what = text.summary(datagram.data, datagram.source.port, datagram.destination.port)
         self._present().note(f"< {datagram.source} {what}", now)
 
-    def _emit(self, send: Send, now: float, delay: float = 0.0) -> None:
-        if delay:
-            self._count += 1
-            heapq.heappush(self._later, (now + delay, self._count, send))
-            return
-        if self.visit is not None:
-            what = text.summary(send.data, send.port, send.destination.port)
-            self.visit.note(f"> {send.destination} {what}", now)
-        self._out.append(send)
-
-    def _fire(self, shots: Shots, now: float) -> None:
-        for after, port, destination, data in shots:
-            self._emit(Send(port, destination, data), now, after)
-
-    def _remind(self, when: float) -> None:
-        self._count += 1
-        heapq.heappush(self._later, (when, self._count, None))
-
     def _effects(self, now: float) -> Effects:
-        if self.visit is not None and self._out:
+        visit = self.visit
+        if visit is not None and visit.decided and visit.finished and not self.remaining():
+            self._end_visit(now)  # There is no other boot to wait for.
+        out = self._out.take()
+        if self.visit is not None and out:
             self._quiet = now + QUIET
-        out, self._out = tuple(self._out), []
         return out

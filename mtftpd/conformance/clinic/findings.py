@@ -30,6 +30,7 @@ class Trait(Enum):
     DUPLICATES_COST_TRIES = "duplicates_cost_tries"
     ROLLS_OVER_TO_1 = "rolls_over_to_1"
     NO_ROLLOVER = "no_rollover"
+    ARP_SILENT = "arp_silent"
 
 
 Finding = Mutation | Trait
@@ -91,6 +92,7 @@ ABOUT: Final[dict[Finding, str]] = {
     Trait.DUPLICATES_COST_TRIES: "gives the group up when a block comes several times",
     Trait.ROLLS_OVER_TO_1: "counts blocks from 65,535 on at 1: serve it with rollover 1",
     Trait.NO_ROLLOVER: "takes no file of more than 65,535 blocks",
+    Trait.ARP_SILENT: "answers no ARP while it loads: it is lost without a neighbour entry, which mtftpd sets for all",
     F.BROADCAST_ONLY: "does not hear replies by unicast",
     F.NO_BROADCAST_FLAG: "does not ask for broadcasts",
     F.WINDOW_4: "asks for windows",

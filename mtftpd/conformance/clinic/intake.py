@@ -23,12 +23,28 @@ _MAX_MESSAGE, _PARAMETERS, _CLASS, _USER_CLASS, _ARCHITECTURE, _INTERFACE, _UUID
     175,
 )
 _KEPT: Final = (_PARAMETERS, _MAX_MESSAGE, _CLASS, _USER_CLASS, _ARCHITECTURE, _INTERFACE, _UUID, _IPXE)
+_HTTP: Final = b"HTTPClient"
 _NOBODY: Final = (bytes(16), b"\xff" * 16)
 ODD_ARCHITECTURE: Final = 9
 LARGE_BLOCK: Final = 2_048
 """Whoever asks for blocks beyond this has not looked at what its network can carry."""
 TWICE: Final = 3
 """ACKs that must come twice before that is a habit."""
+
+
+def is_patient(chart: Chart, message: DhcpMessage, wanted: bytes, room: int) -> bool:
+    """Return whether ``message`` is of the patient, which is ``wanted`` or the first that boots.
+
+    All its interfaces have its UUID; ``room`` is how many of them can be given an address.  UEFI has a client of
+    HTTP boot beside that of PXE, which tries when the other one has failed: it is not examined.
+    """
+    if message.options.get(_CLASS, b"").startswith(_HTTP):
+        return False
+    octets, uuid = message.hardware.octets, message.options.get(_UUID, b"")[1:]
+    if chart.hardware:
+        shared = uuid and uuid == chart.uuid and Trait.SHARED_UUID not in chart.findings
+        return octets in chart.hardware or (bool(shared) and len(chart.hardware) < room)
+    return octets == wanted if wanted else boots(message)
 
 
 def boots(message: DhcpMessage) -> bool:

@@ -13,6 +13,8 @@ from mtftpd.quirks.vocabulary import Mutation as F
 REFUSALS: Final = 3
 """A DISCOVER of one boot that comes for the third time has found no OFFER good."""
 REPEATS: Final = 3
+ARP_REQUESTS: Final = 8
+"""Of so many ARP requests, one each block, a network does not lose all, nor all their answers."""
 NOT_TAKEN: Final = "asks for the file and does not take it"
 
 
@@ -142,6 +144,17 @@ def silence(visit: Visit, ended: bool) -> Judgement | None:
     if visit.pause_ended or ended:
         return Judgement("waits without a word", (F.NEVER_RETRANSMIT,))
     return None
+
+
+def arp(visit: Visit, ended: bool) -> Judgement | None:
+    """Judge whether the client can be found while it loads."""
+    if visit.arp_answered:
+        return Judgement("answers ARP")
+    if not (ended or (visit.finished and visit.pause_ended)):
+        return None
+    if visit.arp_asked < ARP_REQUESTS:
+        return Judgement("is gone before it can be asked")
+    return Judgement(f"answers none of {visit.arp_asked} ARP requests", (Trait.ARP_SILENT,))
 
 
 def rollover(visit: Visit, ended: bool) -> Judgement | None:

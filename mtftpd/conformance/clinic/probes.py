@@ -6,7 +6,7 @@ nothing can be said.  Probes come in the order of the table, which is that of wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -147,6 +147,9 @@ PROBES: Final = (
         applies=_boots,
     ),
     Probe(
+        "arp", "who has its address, asked while it loads", judges.arp, transfer=Transfer(asks_arp=True), applies=_boots
+    ),
+    Probe(
         "error-reply", "an ERROR in answer to the client's", judges.finishes(F.DIE_OF_ERROR_REPLY),
         transfer=Transfer(True, error_to_error=True),
         applies=lambda chart: _granted(chart) and chart.shows(Trait.ENDS_SIZE_PROBE),
@@ -214,5 +217,12 @@ PROBES: Final = (
         applies=lambda chart: _granted(chart) and chart.asked.get("blksize", 0) >= SMALLEST,
     ),
 )  # fmt: skip
+
+
+def to_do(chart: Chart, probes: Iterable[Probe] = PROBES) -> tuple[Probe, ...]:
+    """Return those of ``probes`` that are still to be made, as far as that is known now."""
+    done = chart.outcomes.keys() | chart.left_out.keys()
+    return tuple(each for each in probes if each.id not in done and each.applies(chart))
+
 
 BY_ID: Final = {probe.id: probe for probe in PROBES}

@@ -9,7 +9,7 @@ from typing import Any, Final
 from mtftpd.conformance.clinic import stanza
 from mtftpd.conformance.clinic.chart import Chart, to_plain
 from mtftpd.conformance.clinic.findings import UNSEEN, UNSEEN_FAULTS, quirks_of
-from mtftpd.conformance.clinic.probes import PROBES
+from mtftpd.conformance.clinic.probes import PROBES, to_do
 from mtftpd.quirks.records import by_number
 
 _STYLE: Final = (
@@ -24,7 +24,8 @@ def plain(chart: Chart) -> dict[str, Any]:
     known = {
         "quirks": list(quirks_of(chart.findings)),
         "multicast": stanza.modes(chart),
-        "to-do": [probe.id for probe in PROBES if probe.id not in chart.outcomes and probe.applies(chart)],
+        "to-do": [probe.id for probe in to_do(chart)],
+        "left-out": chart.left_out,
     }
     if not chart.hardware:
         return to_plain(chart) | known
@@ -61,6 +62,9 @@ def _lines(chart: Chart) -> Iterator[str]:
     yield from [f"  {mode}" for mode in stanza.modes(chart)] or ["  none"]
     if chart.patience is not None:
         yield f"  it waits {chart.patience:.2f} s for an answer to its opens"
+    if chart.left_out:
+        yield "Left out"
+    yield from [f"  {probe}: {why}" for probe, why in chart.left_out.items()]
     yield ""
     yield "# For the configuration of mtftpd:"
     yield stanza.node_stanza(chart)
@@ -82,7 +86,8 @@ def _rows(chart: Chart) -> Iterator[str]:
     yield "<tr><th>probe</th><th>what is sent</th><th>what it does</th><th>found</th></tr>"
     for probe in PROBES:
         outcome = chart.outcomes.get(probe.id)
-        said = outcome.said if outcome else "not tried"
+        why_not = chart.left_out.get(probe.id, "")
+        said = outcome.said if outcome else f"not tried: {why_not}".rstrip(": ")
         found = ", ".join(each.value for each in outcome.findings) if outcome else ""
         cells = "".join(f"<td>{escape(text)}</td>" for text in (probe.id, probe.about, said))
         yield f'<tr>{cells}<td class="found">{escape(found)}</td></tr>'

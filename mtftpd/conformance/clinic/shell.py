@@ -16,12 +16,13 @@ import trio
 
 from mtftpd.conformance.clinic import effects
 from mtftpd.conformance.clinic.chart import Chart, from_plain, to_plain
-from mtftpd.conformance.clinic.effects import Effects, Practice, Send
+from mtftpd.conformance.clinic.effects import AskArp, Effects, Practice, Send
 from mtftpd.conformance.clinic.examination import Examination
 from mtftpd.conformance.clinic.probes import Probe
 from mtftpd.conformance.clinic.reset_images import image_for
 from mtftpd.errors import BadConfig, StartupError, Unavailable
 from mtftpd.net import interfaces, sockets
+from mtftpd.net.arp_socket import ArpSocket
 from mtftpd.net.link_layer import LinkLayer
 from mtftpd.net.outside import MAX_DATAGRAM
 from mtftpd.wire.datagram import Datagram, Endpoint
@@ -76,6 +77,7 @@ async def examine(surgery: Surgery) -> Chart:
                 for port in doors.ports:
                     nursery.start_soon(doors.serve, port)
                 nursery.start_soon(doors.keep_time)
+                nursery.start_soon(doors.hear_arp)
                 nursery.start_soon(_until_signal, signals, nursery.cancel_scope)
                 await doors.discharged.wait()
                 nursery.cancel_scope.cancel()
@@ -99,6 +101,12 @@ class _Doors:
         self._link = interfaces.find(surgery.interface)
         self._practice = practice_of(self._link.address, self._link.network.prefixlen, surgery.first)
         self._frames = LinkLayer(self._link)
+        self._arp = ArpSocket(self._link)
+        surgery.chart.left_out = {
+            probe: needed.reason
+            for probe, needed in (("unicast", self._frames), ("arp", self._arp))
+            if not needed.available
+        }
         self.ports: dict[int, socket.socket] = {}
         self.discharged = trio.Event()
         self._changed = trio.Event()
@@ -151,11 +159,21 @@ class _Doors:
                 await self._changed.wait()
             self._perform(self._examination.tick(trio.current_time()))
 
+    async def hear_arp(self) -> None:
+        """Receive what is said on the link about addresses."""
+        while self._arp.available:
+            await trio.lowlevel.wait_readable(self._arp)
+            with suppress(BlockingIOError):
+                while True:
+                    self._perform(self._examination.hear_arp(self._arp.receive(), trio.current_time()))
+
     def _perform(self, wanted: Effects) -> None:
         for effect in wanted:
             match effect:
                 case Send():
                     self._send(effect)
+                case AskArp(address):
+                    self._arp.ask(IPv4Address(address))
                 case effects.Say(text):
                     self._surgery.say(text)
                 case effects.Save() if self._surgery.state is not None:
@@ -167,8 +185,9 @@ class _Doors:
     def _send(self, effect: Send) -> None:
         source = Endpoint(str(self._link.address), effect.port)
         with suppress(OSError):  # What cannot be sent is lost, as on any network.
-            if effect.hardware is not None:
-                self._frames.send(effect.hardware, source, effect.destination, effect.data)
+            if effect.hardware is not None and self._frames.send(
+                effect.hardware, source, effect.destination, effect.data
+            ):
                 return
             ancillary = sockets.source_of(self._link) if effect.port == effects.DHCP_SERVER else []
             self.ports[effect.port].sendmsg([effect.data], ancillary, 0, effect.destination)
@@ -176,6 +195,7 @@ class _Doors:
     def close(self) -> None:
         """Close everything."""
         self._frames.close()
+        self._arp.close()
         for opened in self.ports.values():
             opened.close()
 

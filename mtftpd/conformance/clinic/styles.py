@@ -67,6 +67,8 @@ class Transfer:
     long: bool = False
     """65,536 blocks, whatever the image is."""
     trouble: Trouble = Trouble.NONE
+    asks_arp: bool = False
+    """Asks for the client's hardware address at its request and its first ACKs."""
 
 
 class Session(Enum):

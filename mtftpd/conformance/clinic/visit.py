@@ -74,6 +74,9 @@ class Visit:
     group_began: float | None = None
     group_finished: bool = False
     unanswered: int = 0
+    arp_asked: int = 0
+    """How often it was asked by ARP for its hardware address."""
+    arp_answered: int = 0
     findings: set[Finding] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
 

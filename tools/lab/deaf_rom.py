@@ -22,7 +22,7 @@ from mtftpd.wire.bootp import DhcpMessage, MessageType
 from mtftpd.wire.options import Options
 
 INTERFACE = "eth0"
-PATIENCE = 60.0
+PATIENCE = 240.0
 BLOCK = 512
 ETH_P_ARP = 0x0806
 _CLASS = b"PXEClient:Arch:00000:UNDI:002001"

@@ -55,7 +55,7 @@ def judge(folder: Path, options: Sequence[str | Path], *arguments: str) -> dict[
     root.mkdir()
     write_image(root / "boot.img", 20_000)
     write_image(root / "second.img", 4 * 512)
-    write_image(root / "plain.img", 4_000)  # Has no group, so option multicast is left out.
+    write_image(root / "plain.img", 2_049)  # Has no group, so option multicast is left out.
     images = ("--image", "node=boot.img", "--image", "even=second.img", "--group", "239.1.1.1")
     with (
         Segment("slf", clients=1) as segment,

@@ -48,9 +48,10 @@ class Unbind(NamedTuple):
 
 
 class Join(NamedTuple):
-    """Become a member of a multicast group and receive what is sent to its port."""
+    """Receive what is sent to a multicast group and port; unless ``reported``, no switch is told."""
 
     group: Endpoint
+    reported: bool = True
 
 
 class Leave(NamedTuple):

@@ -70,6 +70,12 @@ class BlockMap:
         """Return the holes between the lowest and the highest block held."""
         return self._highest - self._lowest + 1 - self._held if self._held else 0
 
+    @property
+    def unbroken(self) -> int:
+        """Return how many blocks are held before the first hole."""
+        holes = ~(int.from_bytes(self._bits, "little") | 1)
+        return (holes & -holes).bit_length() - 2
+
     def begin(self, after: int = 0, *, strict: bool = False) -> None:
         """Listen anew; nothing is forgotten."""
         self.heard = False

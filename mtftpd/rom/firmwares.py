@@ -14,7 +14,7 @@ from typing import Final
 from mtftpd.quirks.profiles import EDK2_PARAMETERS, GRUB_PARAMETERS
 from mtftpd.quirks.vocabulary import Mutation as F
 from mtftpd.rom.mutations import mutated
-from mtftpd.rom.profiles import EDK1, SPEC, DhcpProfile, RomProfile
+from mtftpd.rom.profiles import EDK1, SPEC, DhcpProfile, MtftpProfile, RomProfile
 from mtftpd.wire.datagram import Endpoint
 
 _IPXE_GROUP: Final = Endpoint("239.255.1.1", 3001)
@@ -40,6 +40,16 @@ _SYSTEM: Final = DhcpProfile(
     plain_patience=0,
     loads=False,
 )
+
+_ATFTP: Final = MtftpProfile(
+    opens=1,
+    opens_again=False,
+    listens_again=False,
+    answers_copies=False,
+    checks_for_holes=False,
+    own_port=True,
+)
+"""As Debian's atftp 0.8.0 was seen to do: its second open goes to port 0, and a master whose ACK was lost is mute."""
 
 _UNICAST: Final = replace(SPEC, mtftp=None)
 _EDK2: Final = replace(_UNICAST, dhcp=_EDK2_DHCP, tftp=replace(SPEC.tftp, block_size=1468, error_code=8))
@@ -69,7 +79,7 @@ _KNOWN: Final = {
     ),
     "gpxe": mutated(replace(_IPXE, dhcp=replace(_IPXE_DHCP, user_class=b"gPXE")), (F.RESTART_ON_ANY_NAK,)),
     "ipxe": _IPXE,
-    "ipxe-mtftp": replace(_IPXE, mtftp=SPEC.mtftp, multicast_group=_IPXE_GROUP),
+    "ipxe-mtftp": replace(_IPXE, mtftp=MtftpProfile(own_port=True, polled=True), multicast_group=_IPXE_GROUP),
     "pxelinux": mutated(
         replace(_UNICAST, tftp=replace(SPEC.tftp, block_size=1408)), (F.NEED_ONE_ROUTER, F.REJECT_UNASKED_OACK)
     ),
@@ -95,7 +105,7 @@ _KNOWN: Final = {
     ),
     "becker-worst": _becker_worst(),
     "rlx-3nic": mutated(SPEC, (F.THREE_NICS,)),
-    "atftp-mtftp": SPEC,
+    "atftp-mtftp": mutated(replace(SPEC, mtftp=_ATFTP), (F.NO_FALLBACK,)),
     "nilo": replace(_UNICAST, tftp=replace(SPEC.tftp, data_waits=(2.0, 30.0))),
     "os-dhclient": replace(_UNICAST, system=_SYSTEM),
 }

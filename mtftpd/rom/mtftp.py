@@ -97,6 +97,8 @@ class Ticket:
     boot_file: bytes
     listen: float
     transmit: float
+    port: int = 0
+    """The local port of a client that does not ask from the client port; 0: it does."""
 
 
 class Mtftp:
@@ -118,7 +120,8 @@ class Mtftp:
         self._limit = limit
         self._server = ticket.server
         self._group = ticket.group
-        self._station = Endpoint(ticket.station, ticket.group.port)
+        self._port = ticket.port or ticket.group.port
+        self._station = Endpoint(ticket.station, self._port)
         self._peer = Endpoint(ticket.server, ticket.server_port)
         self._wait = ticket.transmit + profile.grace
         self._deadline: float | None = None
@@ -136,7 +139,8 @@ class Mtftp:
         """Join the group and listen."""
         self._deadline = now + self._ticket.listen + self._profile.grace
         self.blocks.begin()
-        return Bind(self._group.port), Join(self._group), Enter(Phase.LISTEN, str(self._group))
+        own = (Bind(self._port),) if self._port != self._group.port else ()
+        return Bind(self._group.port), *own, Join(self._group), Enter(Phase.LISTEN, str(self._group))
 
     def next_deadline(self) -> float | None:
         """Return when the present wait ends; None before the start and after the end."""
@@ -179,7 +183,9 @@ class Mtftp:
         self._tries -= 1
         if self._tries > 0:
             self._deadline = now + self._wait
-            return (self._request(),) if self.state is State.OPEN else (self._acknowledge(),)
+            if self.state is State.OPEN:
+                return (self._request(),)
+            return (self._acknowledge(),) if self._profile.answers_copies else NOTHING
         if self.state is State.OPEN:
             return self._fail(Event.EXHAUSTED, "no answer to the opens", now)
         return self._unanswered(now)
@@ -225,7 +231,7 @@ class Mtftp:
 
     def _listened(self, now: float) -> Actions:
         """End a silence: a shorter wait for who heard something (CLI-07), else the turn to open."""
-        if not self.blocks.heard:
+        if not self.blocks.heard or not self._profile.listens_again:
             return self._open(Event.SILENCE, now)
         self._listen_again(now)
         return NOTHING
@@ -246,7 +252,7 @@ class Mtftp:
         self.opens += 1
         self._got_unicast = self._got_group = False
         request = tftp.Request(tftp.Opcode.RRQ, self._ticket.boot_file)
-        return Transmit(self._group.port, self._peer, tftp.build(request))
+        return Transmit(self._port, self._peer, tftp.build(request))
 
     def _answered(self, block: int, datagram: Datagram, to_group: bool, now: float) -> Actions:
         if self._profile.needs_group_copy:
@@ -305,13 +311,16 @@ class Mtftp:
                 return self._unanswered(now)
         else:
             self._tries = self._profile.acknowledgements
+        is_copy = block == self._last
         self._last = block
         self._peer = datagram.source
         self._deadline = now + self._wait
+        if is_copy and not self._profile.answers_copies:
+            return NOTHING
         acknowledgement = self._acknowledge()
         if size == BLOCK_SIZE:
             return (acknowledgement,)
-        if self.blocks.complete:
+        if self.blocks.complete or not self._profile.checks_for_holes:
             return (acknowledgement, *self._leave(Event.COMPLETE))
         moved = self._go(Event.INCOMPLETE)
         self._listen_again(now)
@@ -319,7 +328,7 @@ class Mtftp:
 
     def _acknowledge(self) -> Transmit:
         self.acknowledgements += 1
-        return Transmit(self._group.port, self._peer, _ACK + self._last.to_bytes(2, "big"))
+        return Transmit(self._port, self._peer, _ACK + self._last.to_bytes(2, "big"))
 
     def _unanswered(self, now: float) -> Actions:
         """Give up the role of the master, whose server has gone; with all blocks held nothing is lost."""
@@ -345,13 +354,14 @@ class Mtftp:
         if self.state is not State.RECEIVE:
             return self._leave(event, reason)
         error = tftp.build(tftp.Error(self._profile.error_code))
-        return (Transmit(self._group.port, self._peer, error), *self._leave(event, reason))
+        return (Transmit(self._port, self._peer, error), *self._leave(event, reason))
 
     def stop(self) -> Actions:
         """Give back what is open, without a word to anybody."""
         self.over = True
         self._deadline = None
-        return Leave(self._group), Unbind(self._group.port)
+        own = (Unbind(self._port),) if self._port != self._group.port else ()
+        return Leave(self._group), *own, Unbind(self._group.port)
 
     def _leave(self, event: Event, reason: str = "") -> Actions:
         self.state = TRANSITIONS[self.state][event]

@@ -13,6 +13,7 @@ from mtftpd.quirks.vocabulary import Mutation
 from mtftpd.rom.actions import NO_ADDRESS, NOTHING, Actions, Enter, Machine, Memory, Phase, TakeAddress
 from mtftpd.rom.blocks import BLOCK_SIZE
 from mtftpd.rom.dhcp import BootPlan, Dhcp
+from mtftpd.rom.ipxe import IPXE_PORT, URI, PolledListener
 from mtftpd.rom.mtftp import Mtftp, Ticket
 from mtftpd.rom.profiles import Identity, RomPorts, RomProfile
 from mtftpd.rom.tftp import Source, Tftp
@@ -21,8 +22,8 @@ from mtftpd.wire.datagram import Datagram, Endpoint
 MEMORY_LIMIT: Final = 1 << 30
 """The largest image in octets; a stray block 65,535 may claim 32 MiB of it, unicast with roll-over the rest."""
 
-IMPATIENCE: Final = 0.05
-"""Seconds that a ROM with a group of its own listens before it opens."""
+HOST: Final = 32
+"""The prefix of an address whose network does not matter."""
 NOT_BOOTABLE: Final = "no boot from this interface"
 """Why a node ends that is an interface of a machine which boots from another one."""
 
@@ -30,12 +31,20 @@ NOT_BOOTABLE: Final = "no boot from this interface"
 class Node:
     """A node; ``phase`` says where it is, ``length`` how long the image in memory is once it is done."""
 
-    def __init__(self, identity: Identity, profile: RomProfile, memory: Memory, ports: RomPorts | None = None) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        profile: RomProfile,
+        memory: Memory,
+        ports: RomPorts | None = None,
+        told: BootPlan | None = None,
+    ) -> None:
+        """``told`` is what its user says to a program that needs no DHCP, such as atftp."""
         self.phase = Phase.OFF
         self.length = 0
         self.fallback = ""
         self.dhcp: Dhcp | None = None
-        self.mtftp: Mtftp | None = None
+        self.mtftp: Mtftp | PolledListener | None = None
         self.tftp: Tftp | None = None
         self.system: Dhcp | None = None
         self._way = ""
@@ -43,19 +52,23 @@ class Node:
         self._profile = profile
         self._memory = memory
         self._ports = ports or RomPorts()
+        self._told = told
         self._machine: Machine | None = None
         self._next_port = identity.port
 
     @property
     def plan(self) -> BootPlan | None:
-        """What DHCP said, as far as it has been said."""
-        return self.dhcp.plan if self.dhcp else None
+        """What DHCP, or the user, said, as far as it has been said."""
+        return self.dhcp.plan if self.dhcp else self._told
 
     def power_on(self, now: float) -> Actions:
         """Start from nothing; also the way back from `Phase.FAILED`."""
         self.length = 0
         self.fallback = ""
         self.mtftp = self.tftp = self.system = None
+        if self._told is not None:
+            address = TakeAddress(str(self._told.address), HOST)
+            return self._entered((address, *self._begin_download(self._told, now)))
         self._machine = self.dhcp = Dhcp(self._identity, self._profile.dhcp, self._ports)
         return self._entered(self.dhcp.start(now))
 
@@ -95,7 +108,8 @@ class Node:
         if not machine.over:
             return self._entered(actions)
         if machine is self.dhcp:
-            following = self._begin_download(self.dhcp, now)
+            plan = self.dhcp.plan
+            following = self._end(Phase.FAILED, self.dhcp.reason) if plan is None else self._begin_download(plan, now)
         elif machine is self.mtftp:
             following = self._after_multicast(self.mtftp, now)
         elif machine is self.system:
@@ -104,14 +118,12 @@ class Node:
             following = self._after_unicast(now)
         return self._entered((*actions, *following))
 
-    def _begin_download(self, dhcp: Dhcp, now: float) -> Actions:
-        plan, profile = dhcp.plan, self._profile.mtftp
-        if plan is None:
-            return self._end(Phase.FAILED, dhcp.reason)
+    def _begin_download(self, plan: BootPlan, now: float) -> Actions:
+        profile, group = self._profile.mtftp, self._profile.multicast_group
         if not self._profile.boots:
             return self._end(Phase.FAILED, NOT_BOOTABLE)
-        if self._profile.multicast_group is not None:
-            return self._begin_compiled_in(plan, self._profile.multicast_group, now)
+        if group is not None and (uri := URI.fullmatch(plan.boot_file)):
+            return self._listen(plan, group, int(uri["port"] or IPXE_PORT), (0.0, 0.0), now)
         if plan.mtftp is None or profile is None:
             return self._begin_unicast(plan, now)
         if profile.probes_first and plan.blocks is None:
@@ -124,10 +136,6 @@ class Node:
         group = Endpoint(str(tags.group), tags.client_port)
         return self._listen(plan, group, tags.server_port, (float(tags.timeout), float(tags.delay)), now)
 
-    def _begin_compiled_in(self, plan: BootPlan, group: Endpoint, now: float) -> Actions:
-        waits = (IMPATIENCE, self._profile.tftp.request_waits[0])
-        return self._listen(plan, group, self._profile.multicast_port, waits, now)
-
     def _listen(
         self, plan: BootPlan, group: Endpoint, server_port: int, waits: tuple[float, float], now: float
     ) -> Actions:
@@ -139,16 +147,18 @@ class Node:
             server=str(plan.server),
             server_port=server_port,
             group=group,
-            boot_file=plan.boot_file,
+            boot_file=self._path(plan),
             listen=listen,
             transmit=transmit,
+            port=self._identity.port if profile.own_port else 0,
         )
-        self._machine = self.mtftp = Mtftp(ticket, profile, self._memory, MEMORY_LIMIT)
+        client = PolledListener if profile.polled else Mtftp
+        self._machine = self.mtftp = client(ticket, profile, self._memory, MEMORY_LIMIT)
         return self.mtftp.start(now)
 
     def _begin_unicast(self, plan: BootPlan, now: float, *, only_probe: bool = False) -> Actions:
         source = Source(
-            Endpoint(str(plan.server), self._ports.tftp), plan.boot_file, str(plan.address), self._next_port
+            Endpoint(str(plan.server), self._ports.tftp), self._path(plan), str(plan.address), self._next_port
         )
         limit = MEMORY_LIMIT
         if plan.blocks is not None and Mutation.BUFFER_OF_13 in self._profile.faults:
@@ -156,7 +166,12 @@ class Node:
         self._machine = self.tftp = Tftp(source, self._profile.tftp, self._memory, limit, only_probe=only_probe)
         return self.tftp.start(now)
 
-    def _after_multicast(self, mtftp: Mtftp, now: float) -> Actions:
+    def _path(self, plan: BootPlan) -> bytes:
+        """Return what to ask for: only iPXE takes a URI for one."""
+        uri = URI.fullmatch(plan.boot_file) if self._profile.multicast_group else None
+        return uri["path"] if uri else plan.boot_file
+
+    def _after_multicast(self, mtftp: Mtftp | PolledListener, now: float) -> Actions:
         if mtftp.complete:
             self.length = mtftp.blocks.length
             return self._loaded("multicast", now)

@@ -103,6 +103,16 @@ class MtftpProfile:
     duplicates_cost_tries: bool = False
     opens_again: bool = True
     """A master that nobody answers goes back to Open (figure 2-7); otherwise to unicast."""
+    listens_again: bool = True
+    """After a silence that followed blocks it listens once more (figure 2-5); otherwise every silence opens."""
+    answers_copies: bool = True
+    """A master acknowledges a copy of the block before, and repeats its ACK; otherwise it waits for another block."""
+    checks_for_holes: bool = True
+    """A master that has got the last block knows whether it lacks others; otherwise it ends with what it has."""
+    own_port: bool = False
+    """Asks and acknowledges from a port of its own, not from the client port."""
+    polled: bool = False
+    """It is iPXE, of which nothing of the above holds: `mtftpd.rom.ipxe`."""
     only_data: bool = False
     """Anything but DATA on the group ends MTFTP."""
     probes_first: bool = False
@@ -144,8 +154,7 @@ class RomProfile:
     oui: bytes = b"\x02\x4d\x54"
     """The vendor's part of its hardware addresses."""
     multicast_group: Endpoint | None = None
-    """Compiled in: it opens there at once, without having been told (iPXE)."""
-    multicast_port: int = 1759
+    """Compiled in: where it listens when the name of its boot file is a ``mtftp`` URI, without other words (iPXE)."""
     system: DhcpProfile | None = None
     """What asks for an address when everything is loaded, and must be given the same one (quirk Q61)."""
     nics: int = 1

@@ -151,9 +151,9 @@ class Fabric:
 
     # -- what stations tell ---------------------------------------------------------------------------------------
 
-    def join(self, station: Station, group: Endpoint) -> None:
-        """Take a membership report."""
-        self.places[station].cable.segment.join(station, group)
+    def join(self, station: Station, group: Endpoint, *, reported: bool) -> None:
+        """Take note that a station listens to a group."""
+        self.places[station].cable.segment.join(station, group, reported=reported)
 
     def leave(self, station: Station, group: Endpoint) -> None:
         """Take the end of a membership."""

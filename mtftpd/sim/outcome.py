@@ -29,10 +29,11 @@ class NodeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Packets of the whole simulation; ``ideal`` is one per block for everybody."""
+    """Packets of the whole simulation; ``ideal`` is one per block for everybody, ``first_blocks`` those of block 1."""
 
     ideal: int
     group_blocks: int
+    first_blocks: int
     repeats: int
     unicast_blocks: int
     passes: int

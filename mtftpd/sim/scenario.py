@@ -25,15 +25,18 @@ JITTER: Final = 1.0
 class PowerOn:
     """When nodes are switched on: one after the other over ``spread`` seconds, or ``together`` each ``every`` seconds.
 
-    With neither, all are at once.
+    With neither, all are at once.  ``seen`` is in place of that: the second of each node, as it was measured.
     """
 
     spread: float = 0.0
     together: int = 1
     every: float = 0.0
+    seen: tuple[float, ...] = ()
 
     def times(self, nodes: int) -> list[float]:
         """Return the second of each node."""
+        if self.seen:
+            return list(self.seen)
         step = self.every or self.spread / nodes
         return [number // self.together * step for number in range(nodes)]
 
@@ -62,7 +65,8 @@ class Scenario:
     ``roms`` are names of `mtftpd.rom.profiles.PROFILES` with weights; ``timeout`` is T4 = T5 in seconds;
     ``rate`` is the budget of the server's link in bit/s on the wire, 0 for no limit; ``faithful`` leaves out the paced
     gear.  The server has ``addresses`` to give out, 0 for more than enough, and is configured with which interface of a
-    node boots and with ``other_nics``, None for nothing.
+    node boots and with ``other_nics``, None for nothing.  With ``by_hand`` there is no DHCP: nodes are programs whose
+    user tells them their address and the group.
     """
 
     nodes: int
@@ -77,6 +81,7 @@ class Scenario:
     faithful: bool = False
     addresses: int = 0
     other_nics: OtherNics | None = None
+    by_hand: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= MAX_NODES:

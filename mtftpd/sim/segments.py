@@ -54,8 +54,11 @@ class Segment:
         if ride is not None:
             ride.carry(source, block, when, self._clock.now)
 
-    def join(self, station: Station, group: Endpoint) -> None:
-        """Take a membership report, which takes effect after a while where there is snooping."""
+    def join(self, station: Station, group: Endpoint, *, reported: bool) -> None:
+        """Take a membership report, which takes effect after a while where there is snooping.
+
+        Who listens without one gets what is flooded: everything, unless there are a switch that snoops and a querier.
+        """
         ride = self._rides.get(group)
         if ride is None:
             # Between bursts of loss a silence makes a difference, so that blocks before and after it are two runs.
@@ -65,8 +68,10 @@ class Segment:
         if self._by_packet:
             station.rides_alone = True
         plan = self.plan
-        if plan.snooping is Snooping.OFF:
+        if plan.snooping is Snooping.OFF or (plan.snooping is Snooping.NO_QUERIER and not reported):
             ride.walkers[station] = None
+            return
+        if not reported:
             return
         self._clock.at(self._clock.now + plan.join_delay, self._admit, station, ride)
         if plan.snooping is Snooping.NO_QUERIER:

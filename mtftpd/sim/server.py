@@ -61,6 +61,7 @@ class Server:
 
     def __init__(self, clock: Clock, service: BootService, content: Content, outlet: Outlet) -> None:
         self.group_blocks = 0
+        self.first_blocks = 0
         self.unicast_blocks = 0
         self.drops: Counter[str] = Counter()
         self.reports: Counter[str] = Counter()
@@ -160,6 +161,7 @@ class Server:
         source = Endpoint(self._address, self._port_of[run.socket])
         if run.destination in self._groups:
             self.group_blocks += run.count
+            self.first_blocks += run.first_block == 1
             self._outlet.send_blocks(source, run.destination, run.first_block, run.count)
             return
         self.unicast_blocks += run.count

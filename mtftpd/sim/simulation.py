@@ -14,8 +14,9 @@ from mtftpd.core.node_settings import Boot
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Addressing, Catalogue, Link, Mode, Multicast, Settings
 from mtftpd.rom.actions import Enter, Phase
+from mtftpd.rom.dhcp import BootPlan
 from mtftpd.rom.node import Node
-from mtftpd.rom.profiles import Identity
+from mtftpd.rom.profiles import Identity, RomProfile
 from mtftpd.sim import topology
 from mtftpd.sim.chance import Wire
 from mtftpd.sim.clock import Clock
@@ -29,6 +30,7 @@ from mtftpd.sim.segments import SLOWEST, Cable, HubCable, Segment, SwitchCable
 from mtftpd.sim.server import Server
 from mtftpd.sim.station import Station, Witness
 from mtftpd.sim.topology import Kind
+from mtftpd.wire.pxe import MtftpTags
 
 SERVER: Final = IPv4Address("10.77.0.1")
 _NETWORK: Final = IPv4Network("10.77.0.0/16")
@@ -133,7 +135,8 @@ class Simulation:
             jitter=chance.uniform(-JITTER, JITTER),
         )
         memory = MarkedMemory(self.content)
-        node = Node(identity, interface.profile, memory)
+        told = self._told(number, interface.profile) if self.scenario.by_hand else None
+        node = Node(identity, interface.profile, memory, told=told)
         port = Port(plan.rate if plan.kind is Kind.SWITCH else 0.0, plan.queue, plan.latency)
         ring = Ring(chance.uniform(1.0, SLOWEST) / plan.speed, plan.ring)
         down = Wire(plan.quality, Random(f"{self.scenario.seed}/{number}/down"))
@@ -141,6 +144,14 @@ class Simulation:
         station.hardware = identity.hardware
         self.fabric.plug_in(station, Place(cable, Wire(plan.quality, Random(f"{self.scenario.seed}/{number}/up"))))
         return station
+
+    def _told(self, number: int, profile: RomProfile) -> BootPlan:
+        """Return what the user of a program says to it, or to an iPXE."""
+        group, ports = self.service.groups.bindings[0].group, self.service.settings.ports
+        name = f"mtftp://{SERVER}:{ports.mtftp_ipxe}/{_NAME}" if profile.multicast_group else _NAME
+        seconds = self.scenario.timeout
+        tags = MtftpTags(IPv4Address(group.address), group.port, ports.mtftp_server, seconds, seconds)
+        return BootPlan(_FIRST + number - 1, SERVER, name.encode(), tags)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -158,6 +169,7 @@ class Simulation:
         traffic = Traffic(
             ideal=self.content.size // MTFTP_BLOCK_SIZE + 1,
             group_blocks=self._server.group_blocks,
+            first_blocks=self._server.first_blocks,
             repeats=sum(group.repeats for group in groups),
             unicast_blocks=self._server.unicast_blocks,
             passes=sum(group.passes for group in groups),
@@ -198,7 +210,7 @@ def _configuration(scenario: Scenario, content: Content) -> tuple[Settings, Cata
     last = _FIRST + scenario.addresses - 1 if scenario.addresses else _LAST
     settings = Settings(
         link=Link("sim", 1, SERVER, _NETWORK),
-        mode=Mode.DHCP,
+        mode=Mode.TFTP if scenario.by_hand else Mode.DHCP,
         boot=Boot(default=_NAME),
         addressing=Addressing(_FIRST, last, serve_all=True),
         inventory=inventory_of(scenario),

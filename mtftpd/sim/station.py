@@ -41,8 +41,8 @@ class Uplink(Protocol):
     def transmit(self, station: Station, datagram: Datagram) -> None:
         """Send a datagram."""
 
-    def join(self, station: Station, group: Endpoint) -> None:
-        """Report membership."""
+    def join(self, station: Station, group: Endpoint, *, reported: bool) -> None:
+        """Listen to a group, and report it or not."""
 
     def leave(self, station: Station, group: Endpoint) -> None:
         """End membership."""
@@ -180,9 +180,9 @@ class Station:
                 self._ports.add(port)
             case Unbind(port):
                 self._ports.discard(port)
-            case Join(group):
+            case Join(group, reported):
                 self._groups.add(group)
-                uplink.join(self, group)
+                uplink.join(self, group, reported=reported)
             case Leave(group):
                 self._groups.discard(group)
                 uplink.leave(self, group)

@@ -59,7 +59,7 @@ def test_who_leaves_before_it_is_let_in_stays_outside() -> None:
     simulation = Simulation(on(replace(SWITCH, join_delay=0.5), scene(1, 20_000)))
     segment, station = simulation.fabric.cables[0].segment, simulation.machines[0].station
     group = Endpoint("239.9.9.9", 1799)
-    segment.join(station, group)
+    segment.join(station, group, reported=True)
     segment.leave(station, group)
     segment.leave(station, group)
     while simulation.clock.step(0.6):

@@ -142,13 +142,13 @@ class Crowd:
         with contextlib.suppress(BlockingIOError, InterruptedError):
             self._wire.send(frame)
 
-    def join(self, station: Station, group: Endpoint) -> None:
+    def join(self, station: Station, group: Endpoint, *, reported: bool) -> None:
         """Hear ``group`` from now on."""
         if group not in [known for _, known in self._groups.values()]:
             opened = self._open_group(group)
             self._groups[opened.fileno()] = (opened, group)
             self._poll.register(opened, select.POLLIN)
-        self._segment.join(station, group)
+        self._segment.join(station, group, reported=reported)
 
     def leave(self, station: Station, group: Endpoint) -> None:
         """Hear it no longer."""

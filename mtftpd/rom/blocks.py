@@ -131,6 +131,23 @@ class BlockMap:
         self._highest = max(self._highest, last)
         return new
 
+    def add_map(self, first: int, held: int) -> int:
+        """Take the full blocks whose bits are set in ``held``, ``first`` as the lowest bit; see `Blocks.add_run`."""
+        self.heard = True
+        bits = self._bits
+        last = first + held.bit_length() - 1
+        start, end = first >> 3, (last >> 3) + 1
+        if end > len(bits):
+            bits.extend(bytes(end - len(bits)))
+        added = held << (first & 7)
+        before = int.from_bytes(bits[start:end], "little")
+        bits[start:end] = (before | added).to_bytes(end - start, "little")
+        new = (added & ~before).bit_count()
+        self._held += new
+        self._lowest = min(self._lowest, first + (held & -held).bit_length() - 1)
+        self._highest = max(self._highest, last)
+        return new
+
 
 class LastGap:
     """Remembers only from where on the end of the image is whole.

@@ -106,6 +106,14 @@ class PolledListener:
         self._deadline = now + SILENCE
         store((first - 1) * BLOCK_SIZE, count * BLOCK_SIZE)
 
+    def hear_map(self, first: int, held: int, count: int, store: Callable[[int, int], None], now: float) -> bool:
+        """Take ``count`` blocks, those that are set in ``held``; see `mtftpd.rom.mtftp.Mtftp.hear_map`."""
+        self.heard += count
+        self.duplicates += count - self.blocks.add_map(first, held)
+        self._deadline = now + SILENCE
+        store((first - 1) * BLOCK_SIZE, held)
+        return True
+
     # -- act ------------------------------------------------------------------------------------------------------
 
     def _ask(self, now: float) -> Transmit:

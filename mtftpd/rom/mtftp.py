@@ -210,6 +210,20 @@ class Mtftp:
         self._deadline = now + self._wait
         store((first - 1) * BLOCK_SIZE, count * BLOCK_SIZE)
 
+    def hear_map(self, first: int, held: int, count: int, store: Callable[[int, int], None], now: float) -> bool:
+        """Take ``count`` full blocks as `hear_run` would: those whose bits are set in ``held``, ``first`` the lowest.
+
+        ``store(offset, held)`` puts what they hold into the memory.  False: a client that has no map takes runs alone.
+        """
+        blocks = self.blocks
+        if not isinstance(blocks, BlockMap):
+            return False
+        self.heard += count
+        self.duplicates += count - blocks.add_map(first, held)
+        self._deadline = now + self._wait
+        store((first - 1) * BLOCK_SIZE, held)
+        return True
+
     # -- listen ---------------------------------------------------------------------------------------------------
 
     def _hear(self, block: int, data: bytes, now: float) -> Actions:

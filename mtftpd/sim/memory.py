@@ -57,6 +57,14 @@ class MarkedMemory:
         last = self._content.units if end == self._content.size else end // UNIT
         self._set(-(-offset // UNIT), last)
 
+    def store_map(self, offset: int, held: int) -> None:
+        """Mark units that are known to be right, whose bits are set in ``held``: that at ``offset`` is the lowest."""
+        first = offset // UNIT
+        beyond = self._prefix // UNIT - first
+        if beyond >= 0 and (rest := held >> beyond) & 1:
+            self._prefix = (first + beyond + (~rest & (rest + 1)).bit_length() - 1) * UNIT
+        self._mark(first, first + held.bit_length(), held)
+
     def holds_everything(self) -> bool:
         """Return whether every octet of the image was written, and right."""
         return self._prefix >= self._content.size or self.marks().bit_count() == self._content.units
@@ -68,12 +76,13 @@ class MarkedMemory:
         return marks | ((1 << whole) - 1)
 
     def _set(self, first: int, end: int) -> None:
-        if first >= end:
-            return
+        if first < end:
+            self._mark(first, end, (1 << end - first) - 1)
+
+    def _mark(self, first: int, end: int, units: int) -> None:
         start, stop = first >> 3, ((end - 1) >> 3) + 1
-        mask = ((1 << end - first) - 1) << (first & 7)
-        held = int.from_bytes(self._marks[start:stop], "little")
-        self._marks[start:stop] = (held | mask).to_bytes(stop - start, "little")
+        marks = int.from_bytes(self._marks[start:stop], "little") | units << (first & 7)
+        self._marks[start:stop] = marks.to_bytes(stop - start, "little")
 
     def _unmark(self, offset: int, end: int) -> None:
         self._prefix = min(self._prefix, offset)

@@ -9,7 +9,9 @@ packet, to the last bit.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from mtftpd.sim.memory import Content
     from mtftpd.sim.station import Station
 
+MANY_LOSSES: Final = 4
+"""From so many on a map of what was heard takes less time than the runs between them."""
 _SLACK: Final = 1e-9
 """Seconds by which packets must be further apart than the slowest receiver needs, against rounding."""
 
@@ -141,8 +145,11 @@ class Ride:
         times = self._times
         station.wire.pause_until(times[start], times[end - 1])
         station.port.free_at = times[end - 1] + BLOCK_OCTETS * station.port.per_octet
+        offsets = station.wire.lost.take(end - start)
+        if len(offsets) >= MANY_LOSSES and self._hear_at_once(station, start, end, offsets):
+            return
         begin, last = start, -1
-        for offset in (*station.wire.lost.take(end - start), end - start):
+        for offset in (*offsets, end - start):
             lost = start + offset
             if begin < lost:
                 last = lost - 1
@@ -150,6 +157,39 @@ class Ride:
             begin = lost + 1
         if last >= 0:
             station.ring.busy_until = station.earliest(times[last])
+
+    def _hear_at_once(self, station: Station, start: int, end: int, lost: list[int]) -> bool:
+        """Hand over what was written down from ``start`` to ``end``, except for the offsets ``lost``, as one map."""
+        blocks = self._blocks
+        last = end - start
+        for offset in (*reversed(lost), -1):
+            last -= 1
+            if offset != last:
+                break
+        if last < 0:
+            return True
+        first = blocks[start]
+        missing = bytearray((blocks[end - 1] - first >> 3) + 1)
+        for block in self._missing(start, end, lost):
+            missing[block - first >> 3] |= 1 << (block - first & 7)
+        held = ((1 << blocks[end - 1] - first + 1) - 1) & ~int.from_bytes(missing, "little")
+        when = station.earliest(self._times[start + last])
+        if not station.hear_map(first, held, end - start - len(lost), when):
+            return False
+        station.ring.busy_until = when
+        return True
+
+    def _missing(self, start: int, end: int, lost: list[int]) -> Iterable[int]:
+        """Return the blocks of which no copy was heard."""
+        blocks, repeats = self._blocks, self._repeats
+        numbers = [blocks[start + offset] for offset in lost]
+        if bisect_right(repeats, start) == bisect_left(repeats, end):
+            return numbers
+        return [
+            number
+            for number, copies in Counter(numbers).items()
+            if copies == bisect_right(blocks, number, start, end) - bisect_left(blocks, number, start, end)
+        ]
 
     def _settle_crowded(self, station: Station, start: int, end: int, now: float) -> None:
         """Blocks queue up at the port or in the ring, where there may be no room."""

@@ -135,6 +135,11 @@ class Station:
         assert self.node.mtftp is not None, "only a listener rides"
         self.node.mtftp.hear_run(first, last, self.memory.store, when)
 
+    def hear_map(self, first: int, held: int, count: int, when: float) -> bool:
+        """Take ``count`` blocks at once, those in ``held``; False for a ROM that must take one run after the other."""
+        assert self.node.mtftp is not None, "only a listener rides"
+        return self.node.mtftp.hear_map(first, held, count, self.memory.store_map, when)
+
     def earliest(self, when: float) -> float:
         """Return when a block that enters the segment at ``when`` has been read if nothing is before it."""
         port = self.port

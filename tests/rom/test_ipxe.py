@@ -148,6 +148,9 @@ def test_runs_are_taken_until_it_has_been_asked() -> None:
     machine.hear_run(1, 9, lambda offset, octets: stored.append((offset, octets)), 0.2)
     assert (machine.heard, machine.duplicates, stored) == (10, 1, [(0, 9 * 512)])
     assert machine.next_deadline() == 0.2 + SILENCE
+    assert machine.hear_map(8, 0b1011, 3, lambda offset, held: stored.append((offset, held)), 0.3)
+    assert (machine.heard, machine.duplicates, stored[1:]) == (13, 3, [(7 * 512, 0b1011)])
+    assert machine.next_deadline() == 0.3 + SILENCE
     ask(machine, 10)
     assert machine.quiet_until(10) == 0
 

@@ -30,6 +30,9 @@ class Offsets:
     def store(self, offset: int, octets: int) -> None:
         self.stored.update(range(offset, offset + octets, BLOCK_SIZE))
 
+    def store_map(self, offset: int, held: int) -> None:
+        self.stored.update(offset + bit * BLOCK_SIZE for bit in range(held.bit_length()) if held >> bit & 1)
+
 
 def client(profile: RomProfile) -> tuple[Mtftp, Offsets]:
     memory = Offsets()
@@ -64,13 +67,21 @@ def runs_of(blocks: list[int]) -> list[list[int]]:
     return runs
 
 
+def hear_map(machine: Mtftp, blocks: list[int], memory: Offsets, now: float) -> bool:
+    held = sum(1 << block - blocks[0] for block in blocks)
+    taken = machine.hear_map(blocks[0], held, len(blocks), memory.store_map, now)
+    assert taken == isinstance(machine.blocks, BlockMap)
+    return taken
+
+
 @given(
     profile=st.sampled_from([SPEC, EDK1]),
     total=st.integers(2, 60),
     passes=st.lists(st.sets(st.integers(1, 60), max_size=12), min_size=1, max_size=5),
+    as_map=st.booleans(),
 )
-def test_a_run_equals_its_blocks(profile: RomProfile, total: int, passes: list[set[int]]) -> None:
-    """One client takes every block by itself; the other takes what is quiet as runs."""
+def test_a_run_equals_its_blocks(profile: RomProfile, total: int, passes: list[set[int]], as_map: bool) -> None:
+    """One client takes every block by itself; the other takes what is quiet as runs, or as a map."""
     single, single_memory = client(profile)
     ridden, ridden_memory = client(profile)
     now = 0.0
@@ -84,11 +95,12 @@ def test_a_run_equals_its_blocks(profile: RomProfile, total: int, passes: list[s
             until = min(ridden.quiet_until(block), total - 1) if not ridden.over else 0
             quiet = [each for each in heard if each <= until]
             heard = heard[len(quiet) :]
-            for run in runs_of(quiet):
-                for each in run:
-                    now += 0.001
-                    hear(single, each, total, now)
-                ridden.hear_run(run[0], run[-1], ridden_memory.store, now)
+            for each in quiet:
+                now += 0.001
+                hear(single, each, total, now)
+            if not (as_map and quiet and hear_map(ridden, quiet, ridden_memory, now)):
+                for run in runs_of(quiet):
+                    ridden.hear_run(run[0], run[-1], ridden_memory.store, now)
             assert visible(single, single_memory) == visible(ridden, ridden_memory)
         if single.state.value != "listen":
             break

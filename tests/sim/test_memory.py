@@ -61,6 +61,23 @@ def test_a_run_equals_its_blocks() -> None:
     assert one.marks() == other.marks() == 0b11100
 
 
+@given(
+    before=st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 2_000)), max_size=4),
+    units=st.sets(st.integers(0, CONTENT.units - 2), min_size=1),
+)
+def test_a_map_equals_its_blocks(before: list[tuple[int, int]], units: set[int]) -> None:
+    one, other = MarkedMemory(CONTENT), MarkedMemory(CONTENT)
+    for memory in (one, other):
+        for offset, octets in before:
+            memory.store(offset, octets)
+    first = min(units)
+    for unit in sorted(units):
+        one.store(unit * UNIT, UNIT)
+    other.store_map(first * UNIT, sum(1 << unit - first for unit in units))
+    assert one.marks() == other.marks()
+    assert one.holds_everything() == other.holds_everything()
+
+
 def test_packets_carry_what_the_standard_says() -> None:
     assert CONTENT.packet(1, 512, 1)[:4] == b"\0\3\0\1"
     assert CONTENT.packet(10, 512, 10)[4:] == CONTENT.octets[9 * 512 :]

@@ -1,26 +1,31 @@
 """Thousands of boot clients on a real wire from one process: ``python -m tools.bench.crowd SIZE [options]``.
 
-Every node is a ROM of `mtftpd.rom` with a hardware address of its own: real DHCP, real ARP, real opens, through one
-packet socket; what is sent to a group comes in by one UDP socket and is shared out by the machinery of the simulator
-(`mtftpd.sim.rides`), with losses drawn for each node and direction.  Every octet is compared with the image.
+Every node is a ROM of `mtftpd.rom` with a hardware address of its own: real DHCP, real ARP, real opens and
+acknowledgements, each of them a frame on the wire.  What is real, and what is not:
+
+* A stream to a group crosses the wire once, as it does in a switch that copies it to all ports, and is read from one
+  UDP socket.  Every octet of it is compared with the image; then each node that has joined has it, except for what it
+  loses: that is drawn for each node, block and direction (`mtftpd.sim.rides`, which gives the outcome of one event per
+  packet).  The losses of DHCP, ARP excepted, and of unicast are drawn in the same way.
+* Two processors play 2,000 ROMs and the server.  Each packet counts at the time at which the kernel took it, not at
+  that at which this process got round to it, and no timer of a ROM overtakes a packet.  What a ROM sends is late by as
+  much as this process is behind, never early: ``behind`` is by how much at the worst.
+* Power comes to all nodes at once.
 
 Run it in a network namespace of its own, whose interface has an address outside of the server's range.
-Prints JSON.
+Prints JSON, and a line about how far it is to its error output every few seconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ctypes
 import gc
 import json
 import re
-import select
 import socket
 import statistics
 import struct
-import time
+import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
@@ -28,7 +33,6 @@ from math import inf
 from random import Random
 from typing import Any
 
-from mtftpd.net import sockets
 from mtftpd.rom.actions import BROADCAST, Enter, Phase
 from mtftpd.rom.node import Node
 from mtftpd.rom.profiles import NO_FAULTS, Identity, RomProfile
@@ -37,40 +41,41 @@ from mtftpd.sim.chance import Quality, Wire
 from mtftpd.sim.clock import Clock
 from mtftpd.sim.fleet import hardware_of
 from mtftpd.sim.memory import Content, MarkedMemory
-from mtftpd.sim.ports import Port, Ring
+from mtftpd.sim.ports import BLOCK_SIZE, Port, Ring
 from mtftpd.sim.roms import rom
 from mtftpd.sim.segments import Segment
-from mtftpd.sim.station import Station
+from mtftpd.sim.station import DHCP_SERVER, Station
 from mtftpd.wire import arp, ethernet
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.frames import udp_frame
+from tools.bench.crowd_wire import Arrival, CrowdWire
 
-ETH_P_ALL, SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_IGNORE_OUTGOING = 3, 263, 1, 23
-SO_ATTACH_FILTER, UDP_GRO = 26, 104
-PROMISCUOUS = 1
 IMAGE_SEED = 0
 POLL_MILLISECONDS = 1
+PROGRESS_SECONDS = 5.0
 CHADDR = slice(70, 76)
 """Where a frame with a DHCP message has the hardware address of its client."""
-BUFFER = 64 << 20
-AT_ONCE = 256
-"""Datagrams read from one socket before the timers and the other sockets have a turn."""
-NOT_MULTICAST = ((0x30, 0, 0, 0), (0x15, 1, 0, 0x01), (0x06, 0, 0, 0x40000), (0x06, 0, 0, 0))
-"""Classic BPF: load octet 0; if it is that of an IPv4 group, take nothing, else the whole frame."""
+DATA = b"\0\3"
 NEVER_FULL = topology.Segment("wire", rate=1e12, queue=inf, latency=0.0, snooping=topology.Snooping.OFF, speed=1e9,
                               ring=1 << 40)  # fmt: skip
 """The wire is real: what it queues and drops is not modelled a second time."""
 TICK = 1e-8
-"""Seconds between blocks that are read at once: two at the same instant would be a crowd to the simulator."""
+"""Seconds between packets that came at once, in which a node has read one: two at one instant would be a crowd."""
 _DHCP = frozenset({Phase.OFF, Phase.DISCOVER, Phase.REQUEST, Phase.PROXY})
 
 
 @dataclass(slots=True)
 class Member:
-    """One node: when it knew its boot file, when it ended (0 for not yet), and what it said then."""
+    """One node; times are 0 for not yet.
+
+    A DHCP message of it was ``asked`` on the wire and ``answered`` there, lost or not; it knew its boot file when it
+    had ``planned``, and ``ended`` with ``detail``.
+    """
 
     station: Station
     spoilt: Wire
+    asked: float = 0.0
+    answered: float = 0.0
     planned: float = 0.0
     ended: float = 0.0
     detail: str = ""
@@ -84,19 +89,18 @@ class Crowd:
         self.members: dict[Station, Member] = {}
         self.over = 0
         self.wrong_blocks = 0
+        self.behind = 0.0
+        self.first_data = 0.0
         self._content = content
         self._profile = profile
-        self._interface = interface
         self._quality = quality
         self._seed = seed
         self._segment = Segment(self.clock, NEVER_FULL, content)
         self._by_hardware: dict[bytes, Station] = {}
         self._by_address: dict[bytes, Station] = {}
         self._server = ethernet.BROADCAST
-        self._groups: dict[int, tuple[socket.socket, Endpoint]] = {}
         self._latest = 0.0
-        self._poll = select.poll()
-        self._wire = self._open_wire()
+        self._wire = CrowdWire(interface)
 
     def add(self, number: int) -> None:
         """Add node ``number``, to be switched on at once."""
@@ -117,37 +121,53 @@ class Crowd:
 
     def run(self, limit: float) -> None:
         """Let real time pass until every node has ended, or ``limit`` seconds are over."""
-        began = time.monotonic()
-        clock = self.clock
+        clock, wire = self.clock, self._wire
+        said = 0.0
+        wire.begin()
         while self.over < len(self.members) and clock.now < limit:
-            # What has arrived is read before timers are looked at, so that none of them overtakes its packet.
-            for descriptor, _ in self._poll.poll(POLL_MILLISECONDS):
-                clock.now = max(clock.now, time.monotonic() - began)
-                self._read(descriptor)
-            now = time.monotonic() - began
-            for _ in range(AT_ONCE):
-                if not clock.step(now):
-                    clock.now = max(clock.now, now)
-                    break
+            # The time is taken before the sockets are read, so that no timer overtakes a packet that has come.
+            now = wire.now()
+            arrivals = wire.receive(POLL_MILLISECONDS)
+            for arrival in arrivals:
+                self._let_pass(arrival.when)
+                self._take(arrival)
+            if arrivals:
+                self.behind = max(self.behind, wire.now() - arrivals[0].when)
+            else:
+                self._let_pass(now)
+            if now - said >= PROGRESS_SECONDS:
+                said = now
+                self._say(now)
+
+    def _let_pass(self, until: float) -> None:
+        """Let everything happen that is due."""
+        clock = self.clock
+        while clock.step(until):
+            pass
+        clock.now = max(clock.now, until)
+
+    def _say(self, now: float) -> None:
+        """Say how far it is."""
+        planned = sum(member.planned > 0 for member in self.members.values())
+        print(f"{now:.0f} s: {planned} know their boot file, {self.over} of {len(self.members)} have ended, at most"
+              f" {self.behind:.2f} s behind", file=sys.stderr, flush=True)  # fmt: skip
 
     # -- what stations do -----------------------------------------------------------------------------------------
 
     def transmit(self, station: Station, datagram: Datagram) -> None:
         """Send a datagram of a node, unless it gets lost."""
-        if not self.members[station].spoilt.arrivals(self.clock.now):
+        member = self.members[station]
+        if not member.spoilt.arrivals(self.clock.now):
             return
         is_broadcast = datagram.destination.address == BROADCAST
-        frame = udp_frame(station.hardware.octets, ethernet.BROADCAST if is_broadcast else self._server,
-                          datagram.source, datagram.destination, datagram.data)  # fmt: skip
-        with contextlib.suppress(BlockingIOError, InterruptedError):
-            self._wire.send(frame)
+        if datagram.destination.port == DHCP_SERVER and not member.asked:
+            member.asked = self._wire.now()
+        self._wire.send(udp_frame(station.hardware.octets, ethernet.BROADCAST if is_broadcast else self._server,
+                                  datagram.source, datagram.destination, datagram.data))  # fmt: skip
 
     def join(self, station: Station, group: Endpoint, *, reported: bool) -> None:
         """Hear ``group`` from now on."""
-        if group not in [known for _, known in self._groups.values()]:
-            opened = self._open_group(group)
-            self._groups[opened.fileno()] = (opened, group)
-            self._poll.register(opened, select.POLLIN)
+        self._wire.join(group)
         self._segment.join(station, group, reported=reported)
 
     def leave(self, station: Station, group: Endpoint) -> None:
@@ -169,37 +189,14 @@ class Crowd:
 
     # -- what the wire brings -------------------------------------------------------------------------------------
 
-    def _open_wire(self) -> socket.socket:
-        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-        code = ctypes.create_string_buffer(b"".join(struct.pack("@HBBI", *line) for line in NOT_MULTICAST))
-        program = struct.pack("@HP", len(NOT_MULTICAST), ctypes.addressof(code))
-        opened.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-        opened.setsockopt(socket.SOL_SOCKET, sockets.SO_RCVBUFFORCE, BUFFER)
-        opened.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        index = socket.if_nametoindex(self._interface)
-        opened.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, struct.pack("@iHH8s", index, PROMISCUOUS, 0, bytes(8)))
-        opened.bind((self._interface, ETH_P_ALL))
-        self._poll.register(opened, select.POLLIN)
-        return opened
-
-    def _open_group(self, group: Endpoint) -> socket.socket:
-        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        opened.setsockopt(socket.SOL_SOCKET, sockets.SO_RCVBUFFORCE, BUFFER)
-        opened.setsockopt(socket.IPPROTO_IP, sockets.IP_MULTICAST_ALL, 0)
-        opened.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-        opened.bind(group)
-        member = socket.inet_aton(group.address) + bytes(4) + struct.pack("@i", socket.if_nametoindex(self._interface))
-        opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
-        return opened
-
-    def _read(self, descriptor: int) -> None:
-        group = self._groups.get(descriptor)
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(AT_ONCE):
-                if group is None:
-                    self._take_frame(self._wire.recv(2048))
-                else:
-                    self._take_burst(*group)
+    def _take(self, arrival: Arrival) -> None:
+        """Take what has come in, and let the nodes do at once what they do about it."""
+        self._latest = max(arrival.when, self._latest + TICK)
+        if arrival.group is None:
+            self._take_frame(arrival.data)
+        else:
+            self._take_block(arrival.data, arrival.source, arrival.group)
+        self._let_pass(self._latest + TICK / 2)
 
     def _take_frame(self, frame: bytes) -> None:
         kind = frame[12:14]
@@ -217,8 +214,13 @@ class Crowd:
         source_port, port, length = struct.unpack_from("!HHH", frame, 34)
         source = Endpoint(socket.inet_ntoa(frame[26:30]), source_port)
         data = frame[42 : 34 + length]
-        station.offer(Datagram(port, source, Endpoint(socket.inet_ntoa(frame[30:34]), port), data), len(data),
-                      self.clock.now, 0.0)  # fmt: skip
+        if source_port == DHCP_SERVER:
+            member = self.members[station]
+            member.answered = member.answered or self._latest
+        elif data[:2] == DATA:
+            self.first_data = self.first_data or self._latest
+        datagram = Datagram(port, source, Endpoint(socket.inet_ntoa(frame[30:34]), port), data)
+        self._segment.to_station(station, datagram, self._latest)
 
     def _answer_arp(self, frame: bytes) -> None:
         asked = arp.parse_untrusted(frame[14:])
@@ -231,19 +233,14 @@ class Crowd:
                                 arp.build(reply))  # fmt: skip
         self._wire.send(ethernet.build(answer))
 
-    def _take_burst(self, opened: socket.socket, group: Endpoint) -> None:
-        """Take one datagram, or several of equal size that the kernel has put together again."""
-        data, ancillary, _, source = opened.recvmsg(65_535, socket.CMSG_SPACE(4))
-        size = struct.unpack("@i", ancillary[0][2])[0] if ancillary else len(data)
-        sender, expected, now = Endpoint(*source), self._content.octets, self.clock.now
-        for at in range(0, len(data), size):
-            block = data[at + 2] << 8 | data[at + 3]
-            start = (block - 1) * 512
-            if data[at + 4 : at + size] != expected[start : start + 512]:
-                self.wrong_blocks += 1
-                continue
-            self._latest = max(now, self._latest + TICK)
-            self._segment.to_group(sender, group, block, self._latest)
+    def _take_block(self, data: bytes, source: Endpoint, group: Endpoint) -> None:
+        block = data[2] << 8 | data[3]
+        start = (block - 1) * BLOCK_SIZE
+        if data[:2] != DATA or data[4:] != self._content.octets[start : start + BLOCK_SIZE]:
+            self.wrong_blocks += 1
+            return
+        self.first_data = self.first_data or self._latest
+        self._segment.to_group(source, group, block, self._latest)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -254,7 +251,9 @@ class Crowd:
         booted = [member for member in everybody if member.station.node.phase is Phase.DONE]
         wrong = sum(not member.station.memory.holds_everything() for member in booted)
         ends = sorted(member.ended for member in booted)
-        planned = sorted(member.planned for member in everybody if member.planned)
+        planned = [member.planned for member in everybody if member.planned]
+        answers = [member.answered - member.asked for member in everybody if member.answered]
+        loads = [member.ended - member.planned for member in booted]
         return {
             "nodes": len(self.members), "booted": len(booted), "lost": len(self.members) - len(booted),
             "wrong": wrong + self.wrong_blocks,
@@ -263,11 +262,13 @@ class Crowd:
                                      if member.station.node.phase is not Phase.DONE)),
             "fallbacks": dict(Counter(member.station.node.fallback for member in everybody
                                       if member.station.node.fallback)),
-            "dhcp_seconds": planned[-1] if planned else None,
+            "answer_seconds": max(answers, default=None), "dhcp_seconds": max(planned, default=None),
+            "dhcp_median_seconds": statistics.median(planned) if planned else None,
             "dhcp_requests": sum(member.station.dhcp_requests for member in everybody),
+            "first_data_seconds": self.first_data or None,
             "seconds": ends[-1] if ends else None, "median_seconds": statistics.median(ends) if ends else None,
-            "overflowed": sockets.overflowed(self._wire) + sum(sockets.overflowed(each)
-                                                               for each, _ in self._groups.values()),
+            "longest_load_seconds": max(loads, default=None),
+            "behind": self.behind, "overflowed": self._wire.overflowed(),
         }  # fmt: skip
 
 

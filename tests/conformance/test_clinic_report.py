@@ -46,6 +46,16 @@ def test_the_section_of_a_node_is_one_of_the_configuration(name: str, said: dict
         KEYS["node"][key](value)
 
 
+def test_who_asks_for_broadcasts_need_not_hear_anything_else() -> None:
+    asks = World(mutated(SPEC, (Mutation.BROADCAST_ONLY,))).run()
+    assert Mutation.BROADCAST_ONLY in asks.findings
+    assert "with" not in stanza.node_stanza(asks)
+    assert "broadcast" not in stanza.records(asks)
+    both = World(mutated(SPEC, (Mutation.BROADCAST_ONLY, Mutation.NO_BROADCAST_FLAG))).run()
+    assert 'with = ["force_broadcast"]' in stanza.node_stanza(both)
+    assert "Q48" in stanza.records(both)
+
+
 def test_every_help_may_be_said_of_one_node() -> None:
     for action in stanza.HELP.values():
         assert KEYS["node"]["with"]([action.value]) == (action,)

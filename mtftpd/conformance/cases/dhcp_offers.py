@@ -138,5 +138,6 @@ async def an_address_that_was_turned_down_is_free(lab: Lab) -> None:
             if offer.value.yiaddr == offered:
                 return
             second.leave()
+            await second.hear(lab.target.quiet)  # An ACK to a refusal (ADR-06) is no answer to the next DISCOVER.
             second.new_exchange()
         check(offer.packet, "yiaddr", str(offer.value.yiaddr), str(offered))

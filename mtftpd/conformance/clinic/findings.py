@@ -103,6 +103,13 @@ ABOUT: Final[dict[Finding, str]] = {
 """What findings mean that are no quirk by themselves, or not in the words of the record."""
 
 
+def telling(findings: Iterable[Finding]) -> list[Finding]:
+    """Return those of ``findings`` that mean something, by name: of `TOGETHER` one says nothing without the other."""
+    held = frozenset(findings)
+    halves = frozenset().union(*(both - held and both for both in TOGETHER.values()))
+    return sorted(held - halves, key=lambda each: each.value)
+
+
 def named(name: str) -> Finding:
     """Return the finding called ``name``; raises ValueError."""
     try:

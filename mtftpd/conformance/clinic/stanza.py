@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 from mtftpd.conformance.clinic.chart import Chart
-from mtftpd.conformance.clinic.findings import ABOUT, SHOWN, TOGETHER, Finding, quirks_of
+from mtftpd.conformance.clinic.findings import ABOUT, SHOWN, TOGETHER, Finding, quirks_of, telling
 from mtftpd.quirks.evidence import evidence_of
 from mtftpd.quirks.matching import Identification, identify
 from mtftpd.quirks.records import by_number
@@ -56,7 +56,7 @@ def node_stanza(chart: Chart) -> str:
         lines.append(f"rom = {json.dumps(profile.id)}")
     if chart.modes.get("group-only") is False:
         lines.append("multicast = false")
-    helps = sorted({HELP[found].value for found in chart.findings if found in HELP})
+    helps = sorted({HELP[found].value for found in telling(chart.findings) if found in HELP})
     if helps:
         lines.append(f"with = {json.dumps(helps)}")
     return "\n".join(lines) + "\n"
@@ -75,7 +75,7 @@ def records(chart: Chart) -> str:
         f"quirks = {json.dumps(list(quirks_of(chart.findings)))}",
     ]
     together = [both for both in TOGETHER.values() if both <= chart.findings]
-    for found in sorted(chart.findings, key=lambda each: each.value):
+    for found in telling(chart.findings):
         if found in SHOWN or any(found in both for both in together):
             continue
         probes = [each.probe for each in chart.outcomes.values() if found in each.findings]

@@ -24,9 +24,16 @@ Function = Callable[["Lab"], Awaitable[None]]
 _CASES: Final = "mtftpd.conformance.cases"
 
 
+EVERYTHING: Final = "everything"
+"""Of `Case.alone`: the case runs when all others have ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case; ``alone`` names something of which only one case at a time may make use, "" when there is nothing."""
+    """One case; ``alone`` names something of which only one case at a time may make use, "" when there is nothing.
+
+    `EVERYTHING` is for those that no other client may come near.
+    """
 
     name: str
     suite: str

@@ -1,7 +1,7 @@
 """Running cases: several at a time, each with packets and clients of its own.
 
 Most of a run is waiting for silence, so `AT_ONCE` cases wait together.  Those that share something that the target has
-once only, such as the pass of a group, name it in ``alone`` and take turns.
+once only, such as the pass of a group, name it in ``alone`` and take turns; those that need everything come last.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import trio
 
 from mtftpd.conformance.findings import Findings
 from mtftpd.conformance.lab import Lab
-from mtftpd.conformance.registry import Case
+from mtftpd.conformance.registry import EVERYTHING, Case
 from mtftpd.conformance.results import Report, Result
 from mtftpd.conformance.verdicts import Failed, Inconclusive, NotApplicable, Verdict
 from mtftpd.errors import StartupError
@@ -47,6 +47,7 @@ async def run_cases(
         report.done[case.name] = result
         on_result(result)
 
+    last = []
     async with trio.open_nursery() as nursery:
         for case in report.cases:
             missing = sorted(case.needs - report.found.features, key=lambda feature: feature.name)
@@ -54,8 +55,12 @@ async def run_cases(
                 result = Result(case, Verdict.NOT_APPLICABLE, missing[0].value)
                 report.done[case.name] = result
                 on_result(result)
+            elif case.alone == EVERYTHING:
+                last.append(case)
             else:
                 nursery.start_soon(take_turn, case)
+    for case in last:
+        await run(case)
 
 
 async def run_case(case: Case, lab: Lab) -> Result:

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from mtftpd.conformance.findings import Feature, Findings, Image
 from mtftpd.conformance.lab import Lab, Target
-from mtftpd.conformance.registry import Case
+from mtftpd.conformance.registry import EVERYTHING, Case
 from mtftpd.conformance.results import Report, Result
 from mtftpd.conformance.runner import CASE_SECONDS, run_case, run_cases
 from mtftpd.conformance.verdicts import (
@@ -188,6 +188,14 @@ class TestManyCases:
         began = trio.current_time()
         await run_all(report)
         assert trio.current_time() - began == pytest.approx(12)
+
+    async def test_that_need_everything_come_last_and_one_by_one(self, autojump_clock: MockClock) -> None:
+        cases = [case(waits(f"last_{number}", 1.0), alone=EVERYTHING) for number in range(2)]
+        report = report_of(*cases, case(waits("slow", 3.0)))
+        began = trio.current_time()
+        ended = await run_all(report)
+        assert trio.current_time() - began == pytest.approx(5)
+        assert [result.case.name for result in ended] == ["slow", "last_0", "last_1"]
 
     async def test_that_need_what_the_target_lacks_are_not_run(self) -> None:
         report = report_of(case(is_wrong_itself, needs=(Feature.MTFTP,)))

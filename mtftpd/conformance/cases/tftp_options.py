@@ -8,6 +8,7 @@ import trio
 
 from mtftpd.conformance.lab import Lab
 from mtftpd.conformance.packets import Packet
+from mtftpd.conformance.registry import EVERYTHING
 from mtftpd.conformance.registry import tftp as suite
 from mtftpd.conformance.tftp_client import BLOCK_SIZE
 from mtftpd.conformance.tftp_grants import DATA, ERROR, OACK, Grant, ask, granted
@@ -84,9 +85,10 @@ async def no_oack_without_options(lab: Lab) -> None:
         await client.expect(tftp.Data, 1)
 
 
-@suite.case("NEG-05")
+@suite.case("NEG-05", alone=EVERYTHING)
 async def data_waits_for_ack_0(lab: Lab) -> None:
     """After an OACK nothing comes but the OACK, until ACK 0 is sent; then DATA 1 comes."""
+    # A server may take the request of another case, from the same address, for this client's that starts again.
     async with lab.tftp() as client:
         grant = await granted(client, (("tsize", "0"),))
 

@@ -72,18 +72,20 @@ async def a_stranger_does_not_disturb_a_transfer(lab: Lab) -> None:
     """An ACK from another port is answered with ERROR 5 or ICMP at most, brings no block, and the transfer goes on."""
     async with lab.tftp() as client, lab.tftp() as stranger:
         client.request()
-        with given("transfer"):
+        with given("transfer of three blocks"):
             await client.expect(tftp.Data, 1)
-        stranger.send(tftp.Ack(1), client.peer)
+            client.ack(1)
+            await client.expect(tftp.Data, 2)
+        stranger.send(tftp.Ack(2), client.peer)
         answer = await stranger.mailbox.next(lab.target.quiet)
         if answer is not None and not answer.problem and _code(answer.data) != tftp.ErrorCode.UNKNOWN_TID:
             raise fail("answer to a stranger", "ERROR 5, or nothing", answer.summary, answer)
-        moved = await client.mailbox.until(lambda packet: packet if packet.data[2:4] == b"\0\2" else None, WATCHED)
+        moved = await client.mailbox.until(lambda packet: packet if packet.data[2:4] == b"\0\3" else None, WATCHED)
         if moved is not None:
-            raise fail("blocks after an ACK of a stranger", "DATA 1 again, or nothing", moved.summary, moved)
+            raise fail("blocks after an ACK of a stranger", "DATA 2 again, or nothing", moved.summary, moved)
         stranger.mailbox.send(tftp.build(tftp.Error(0, "forged")), client.server)
-        client.ack(1)
-        await client.expect(tftp.Data, 2)
+        client.ack(2)
+        await client.expect(tftp.Data, 3)
 
 
 @suite.case("TFTP-11")

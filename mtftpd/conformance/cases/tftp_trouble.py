@@ -39,14 +39,16 @@ async def a_multiple_of_512_ends_with_an_empty_block(lab: Lab) -> None:
 
 @suite.case("TFTP-06")
 async def no_block_without_the_ack_of_the_one_before(lab: Lab) -> None:
-    """DATA 2 waits for ACK 1."""
+    """DATA 3 waits for ACK 2, as DATA 2 has waited for ACK 1."""
     async with lab.tftp(name=lab.image_of(least=2 * BLOCK_SIZE).name) as client:
         with given("transfer"):
             client.request()
             await client.expect(tftp.Data, 1)
-        await client.silence(lab.target.quiet, "DATA 1 without an ACK")
         client.ack(1)
         await client.expect(tftp.Data, 2)
+        await client.silence(lab.target.quiet, "DATA 2 without an ACK")
+        client.ack(2)
+        await client.expect(tftp.Data, 3)
 
 
 @suite.case("TFTP-09")

@@ -104,7 +104,7 @@ DHCP = [
            and address not in [each for owner, each in self.offers.items() if owner != key]),
     mutant("ADR-05", "MSG-13", is_free=lambda self, address, key: address not in self.declined
            and address not in [each for owner, each in self.leases.items() if owner != key]),
-    mutant("ADR-06", chosen_another=lambda self, message: self.refuse(message)),
+    mutant("ADR-06", "ADR-07", chosen_another=lambda self, message: self.refuse(message)),
     mutant("ADR-07", chosen_another=lambda self, message: None),
     mutant("ADR-09", "ADR-04", may_have=lambda self, key, wanted, named: named is not None
            or SERVER.may_have(self, key, wanted, named)),

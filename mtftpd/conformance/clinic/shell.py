@@ -163,7 +163,7 @@ class _Doors:
         """Receive what is said on the link about addresses."""
         while self._arp.available:
             await trio.lowlevel.wait_readable(self._arp)
-            with suppress(BlockingIOError):
+            with suppress(OSError):  # Nothing more, or that the link was taken down: the patient may come again.
                 while True:
                     self._perform(self._examination.hear_arp(self._arp.receive(), trio.current_time()))
 
@@ -173,7 +173,8 @@ class _Doors:
                 case Send():
                     self._send(effect)
                 case AskArp(address):
-                    self._arp.ask(IPv4Address(address))
+                    with suppress(OSError):  # It will be asked again.
+                        self._arp.ask(IPv4Address(address))
                 case effects.Say(text):
                     self._surgery.say(text)
                 case effects.Save() if self._surgery.state is not None:

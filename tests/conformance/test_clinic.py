@@ -42,6 +42,10 @@ def hears_group(rom: RomProfile) -> bool:
     return reads_tags(rom) and F.NO_IGMP not in rom.faults
 
 
+def is_ipxe(rom: RomProfile) -> bool:
+    return rom.mtftp is not None and rom.mtftp.polled
+
+
 def falls_back(rom: RomProfile) -> bool:
     return hears_group(rom) and F.NO_FALLBACK not in rom.faults
 
@@ -82,8 +86,10 @@ SHOWS: dict[Finding, Callable[[RomProfile], bool]] = {
     Trait.SYSTEM_ASKS: lambda rom: rom.system is not None,
     Trait.NO_MULTICAST: lambda rom: F.REJECT_43_1_5 not in rom.faults and (rom.mtftp is None or not is_pxe(rom)),
     Trait.LISTENS_AFTER_GROUP_COPY: lambda rom: (
-        hears_group(rom) and rom.mtftp is not None and not rom.mtftp.needs_group_copy
+        hears_group(rom) and rom.mtftp is not None and not rom.mtftp.needs_group_copy and not is_ipxe(rom)
     ),
+    Trait.LOCKS_FIRST_PORT: is_ipxe,
+    Trait.NO_SECOND_OPEN: is_ipxe,
     Trait.ONLY_SERVER_PORT: lambda rom: hears_group(rom) and rom.mtftp is not None and rom.mtftp.only_server_port,
     Trait.NO_STEP_BACK: lambda rom: falls_back(rom) and rom.mtftp is not None and not rom.mtftp.remembers_blocks,
     Trait.DUPLICATES_COST_TRIES: lambda rom: (

@@ -10,13 +10,14 @@ The server has a limit that every client keeps up with, or a busy machine would 
 from __future__ import annotations
 
 import hashlib
+import json
 import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from pathlib import Path
 
@@ -143,6 +144,13 @@ def real(kind: Kind, clients: int, loss: float, patience: float, number: int) ->
     return Run(seen.packets, seen.passes, right, tuple(each - min(opened) for each in opened))
 
 
+def repeatedly(kind: Kind, clients: int, loss: float, patience: float, times: int) -> list[Run]:
+    """Let real clients take the image so many times, some of them at once where each run is small."""
+    with ThreadPoolExecutor(max(1, kind.together // max(1, clients // 4))) as pool:
+        jobs = [pool.submit(real, kind, clients, loss, patience, number) for number in range(times)]
+        return [job.result() for job in jobs]
+
+
 def spoil(segment: Segment, loss: float, ports: list[str]) -> None:
     """Lose packets between the switch and each port, both ways, each by itself; DHCP is spared."""
     rules = [
@@ -203,8 +211,16 @@ COLUMNS = ("clients", "number", "runs", "right: real", "simulated", "packets to 
 @click.option("--clients", "counts", multiple=True, type=int, default=(1, 4, 16), show_default=True)
 @click.option("--loss", default=0.01, show_default=True, help="Share of packets lost, each way.")
 @click.option("--repeat", default=8, show_default=True, help="Runs with real clients.")
+@click.option(
+    "--runs",
+    "kept",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep what real clients did in this file; what is in it already is not run again.",
+)
 @click.option("--patience", default=90.0, show_default=True, help="Seconds after which a client has failed.")
-def main(names: tuple[str, ...], counts: tuple[int, ...], loss: float, repeat: int, patience: float) -> None:
+def main(
+    names: tuple[str, ...], counts: tuple[int, ...], loss: float, repeat: int, kept: Path | None, patience: float
+) -> None:
     r"""Compare what real and what simulated clients make the server send.
 
     \b
@@ -212,15 +228,19 @@ def main(names: tuple[str, ...], counts: tuple[int, ...], loss: float, repeat: i
       python -m tools.bench.believed
       python -m tools.bench.believed --kind atftp --clients 4 --repeat 20
     """
+    known = json.loads(kept.read_text()) if kept is not None and kept.exists() else {}
+    lots: list[tuple[str, int, list[Run]]] = []
+    for name in names:
+        for clients in counts:
+            stored = known.setdefault(f"{name} {clients} {loss}", [])
+            stored += [asdict(each) for each in repeatedly(KINDS[name], clients, loss, patience, repeat - len(stored))]
+            lots.append((name, clients, [Run(**each) for each in stored]))
+            if kept is not None:
+                kept.write_text(json.dumps(known))
     click.echo(f"{loss:.1%} loss each way; {PER_RUN} simulations for each run; means with their standard errors\n")
     click.echo(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
-    for name in names:
-        kind = KINDS[name]
-        for clients in counts:
-            with ThreadPoolExecutor(max(1, kind.together // max(1, clients // 4))) as pool:
-                jobs = [pool.submit(real, kind, clients, loss, patience, number) for number in range(repeat)]
-                seen = [job.result() for job in jobs]
-            click.echo(line(name, clients, seen, simulated(kind, loss, seen, patience)))
+    for name, clients, seen in lots:
+        click.echo(line(name, clients, seen, simulated(KINDS[name], loss, seen, patience)))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mtftpd.wire import ethernet, ipv4, udp
 from mtftpd.wire.captures import CaptureReader
+from mtftpd.wire.ethernet import EtherType
 from mtftpd.wire.pcapng import NANOSECONDS, Captured
 from tools.lab.segment import Segment, stop
 
@@ -58,7 +59,10 @@ def overheard(capture: Path, group: str) -> Overheard:
     for record in CaptureReader().feed(capture.read_bytes()):
         if not isinstance(record, Captured):
             continue
-        packet = ipv4.parse_untrusted(ethernet.parse_untrusted(record.data).payload, verify=False)
+        frame = ethernet.parse_untrusted(record.data)
+        if frame.type != EtherType.IPV4:
+            continue
+        packet = ipv4.parse_untrusted(frame.payload, verify=False)
         data = udp.parse_untrusted(packet.payload, packet.source, packet.destination, verify=False)
         if packet.destination == address:
             packets += 1

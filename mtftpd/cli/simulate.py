@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from mtftpd.sim.scenario import Scenario
     from mtftpd.sim.simulation import Simulation
     from mtftpd.sim.topology import Topology
-    from mtftpd.wire.datagram import Endpoint
+    from mtftpd.sim.trace import Trace
 
 _EXAMPLES: Final = """\b
 Examples:
   mtftpd simulate --nodes 2000 --loss 1%
   mtftpd simulate --nodes 64 --rom spec=60%,edk1=40% --topology hub-100 --rate 60M --report boot.html
+  mtftpd simulate --nodes 24 --loss 1% --power-on staggered:30 --trace 02:4d:54:00:00:03
 """
 
 _NOTES: Final = """\b
@@ -62,9 +63,11 @@ def _read(reader: str) -> Callable[[click.Context, click.Parameter, str | None],
     default="4M",
     show_default=True,
     callback=_read("amounts.octets"),
-    help="Image size.",
+    help="Image size in octets; 64K and 4M are powers of two.",
 )
-@click.option("--loss", metavar="N%", callback=_read("amounts.fraction"), help="Loss on each node's link, each way.")
+@click.option(
+    "--loss", metavar="N%", callback=_read("amounts.fraction"), help="Loss on each node's link, each way, such as 0.1%."
+)
 @click.option("--burst", type=click.FloatRange(1, 1000), help="Mean length of a burst of loss, in packets.")
 @click.option(
     "--rom",
@@ -73,9 +76,11 @@ def _read(reader: str) -> Callable[[click.Context, click.Parameter, str | None],
     default="spec",
     show_default=True,
     callback=_read("amounts.mixture"),
-    help="Kinds of ROM.",
+    help="Kinds of ROM, and how many of each.",
 )
-@click.option("--topology", metavar="NAME|FILE.toml", default="switch-1g", show_default=True, help="The network.")
+@click.option(
+    "--topology", metavar="NAME|FILE.toml", default="switch-1g", show_default=True, help="The network; see below."
+)
 @click.option(
     "--rate",
     metavar="RATE",
@@ -92,9 +97,13 @@ def _read(reader: str) -> Callable[[click.Context, click.Parameter, str | None],
 )
 @click.option("--faithful", is_flag=True, help="Only passes that a client acknowledges, as `serve --faithful` has it.")
 @click.option("--seed", type=int, default=1, show_default=True, help="For everything that is drawn.")
-@click.option("--trace", metavar="MAC", help="Show the packets of one node, such as 02:4d:54:00:00:01.")
+@click.option("--trace", metavar="MAC", help="Show the packets of one node; the first is 02:4d:54:00:00:01.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a report as one HTML file.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the table, and who held what when, as one HTML file.",
+)
 def command(loss: float | None, burst: float | None, topology: str, **given: Any) -> int:
     """Boot simulated nodes in virtual time, thousands if need be."""
     from mtftpd.sim.roms import rom
@@ -118,6 +127,8 @@ def command(loss: float | None, burst: float | None, topology: str, **given: Any
     trace = _watch(simulation, given["trace"], aloud=not given["as_json"]) if given["trace"] else None
     album = _album(simulation) if given["report"] else None
     outcome = _run(simulation)
+    if trace is not None:
+        trace.end()
     if album is not None:
         album.take()
         _write_report(given["report"], outcome, scenario, album)
@@ -155,20 +166,13 @@ def _with_loss(topology: Topology, loss: float | None, burst: float | None) -> T
     )
 
 
-def _watch(simulation: Simulation, hardware: str, *, aloud: bool) -> list[str]:
-    """Show, or only collect, one line for each packet of a node."""
-    from mtftpd.wire.text import summary
+def _watch(simulation: Simulation, hardware: str, *, aloud: bool) -> Trace:
+    """Show, or only collect, what happens to the packets of a node."""
+    from mtftpd.sim.trace import Trace
 
-    trace: list[str] = []
-
-    def witness(when: float, what: str, source: Endpoint, destination: Endpoint, data: bytes) -> None:
-        text = summary(data, source.port, destination.port)
-        trace.append(f"{when:11.6f} {what}: {source} > {destination}: {text}")
-        if aloud:
-            click.echo(trace[-1])
-
+    trace = Trace(click.echo if aloud else lambda line: None)
     try:
-        simulation.watch(hardware, witness)
+        simulation.watch(hardware, trace.witness)
     except KeyError:
         last = simulation.machines[-1].station.hardware
         raise click.BadParameter(
@@ -203,7 +207,7 @@ def _print(outcome: Outcome) -> None:
         click.echo(f"{name:<{width}}  {value}")
 
 
-def _as_json(outcome: Outcome, trace: list[str] | None) -> dict[str, Any]:
+def _as_json(outcome: Outcome, trace: Trace | None) -> dict[str, Any]:
     nodes = [
         {
             name: value if not isinstance(value, float) or isfinite(value) else None
@@ -211,7 +215,7 @@ def _as_json(outcome: Outcome, trace: list[str] | None) -> dict[str, Any]:
         }
         for node in outcome.nodes
     ]
-    return {**outcome.summary(), "per_node": nodes, **({} if trace is None else {"trace": trace})}
+    return {**outcome.summary(), "per_node": nodes, **({} if trace is None else {"trace": trace.lines})}
 
 
 def _write_report(path: Path, outcome: Outcome, scenario: Scenario, album: Album) -> None:
@@ -219,8 +223,10 @@ def _write_report(path: Path, outcome: Outcome, scenario: Scenario, album: Album
 
     kinds = ", ".join(f"{name} {weight:g}%" for name, weight in scenario.roms)
     losses = ", ".join(f"{each.name}: {each.quality.loss:.2%}" for each in scenario.topology.segments)
+    limit = f"{scenario.rate / 1e6:g} Mbit/s" if scenario.rate else "none"
     conditions = (
-        f"Image of {scenario.image_size} octets; ROMs: {kinds}; loss on each link: {losses}; seed {scenario.seed}."
+        f"Image of {scenario.image_size:,} octets; ROMs: {kinds}; switched on {scenario.power_on}; loss on each link: "
+        f"{losses}; limit of the server: {limit}; seed {scenario.seed}."
     )
     try:
         path.write_text(html(outcome, conditions, album.pictures, album.columns), encoding="utf-8")

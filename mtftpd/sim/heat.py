@@ -44,13 +44,16 @@ class Album:
         self._each = -(-self.units // MOST_COLUMNS)
         self.columns = -(-self.units // self._each)
         self._interval = FIRST_INTERVAL
+        self._marks = [0] * len(self.memories)
         self.clock.at(self._interval, self._take_and_wait)
 
     def take(self) -> None:
-        """Take a picture now."""
+        """Take a picture now, unless it would be the same as the last one, or the first of nothing."""
         self.settle()
-        rows = tuple(self._row(memory.marks()) for memory in self.memories)
-        self.pictures.append(Picture(self.clock.now, rows))
+        marks = [memory.marks() for memory in self.memories]
+        if marks != self._marks:
+            self._marks = marks
+            self.pictures.append(Picture(self.clock.now, tuple(map(self._row, marks))))
 
     def _take_and_wait(self) -> None:
         self.take()

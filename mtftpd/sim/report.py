@@ -61,7 +61,8 @@ def html(outcome: Outcome, conditions: str, pictures: Sequence[Picture], columns
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
         f"<h1>{escape(title)}</h1><p>{escape(conditions)}</p><table>{table}</table>"
         f"<h2>Booted nodes over time</h2>{_curve(outcome)}"
-        f"<h2>Memory over time</h2><p>A row is a node, from left to right is the image; black is held.</p>{figures}"
+        "<h2>Memory over time</h2><p>A row is a node, the first at the top; from left to right is the image; black is "
+        f"held. There is no picture where nothing had changed.</p>{figures}"
         "</body></html>\n"
     )
 
@@ -88,6 +89,7 @@ def _curve(outcome: Outcome) -> str:
     return (
         f'<svg viewBox="0 -10 {_WIDTH} {_HEIGHT + 30}" role="img" aria-label="booted nodes over time">'
         f'<polyline fill="none" stroke="#2a7" stroke-width="2" points="{" ".join(points)}"/>'
+        f'<text x="0" y="2" fill="currentColor" font-size="12">{most} nodes</text>'
         f'<text x="0" y="{_HEIGHT + 16}" fill="currentColor" font-size="12">0 s</text>'
         f'<text x="{_WIDTH}" y="{_HEIGHT + 16}" fill="currentColor" font-size="12" text-anchor="end">'
         f"{longest:.2f} s</text></svg>"

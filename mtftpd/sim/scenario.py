@@ -40,6 +40,11 @@ class PowerOn:
         step = self.every or self.spread / nodes
         return [number // self.together * step for number in range(nodes)]
 
+    def __str__(self) -> str:
+        if self.every:
+            return f"{self.together} each {self.every:g} s"
+        return f"one by one over {self.spread:g} s" if self.spread else "all at once"
+
 
 def power_on(text: str) -> PowerOn:
     """Read ``at-once``, ``staggered:SECONDS`` (one by one) or ``rolling:NODES/SECONDS`` (a rack each so often)."""

@@ -34,13 +34,20 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
 
 
 def test_a_trace_shows_every_packet_of_one_node() -> None:
-    mac = "02:4d:54:00:00:02"
+    mac = "02:4d:54:00:00:01"
     shown = simulate("--nodes", "3", "--trace", mac)
     assert "sent: 0.0.0.0:68 > 255.255.255.255:67: DHCP DISCOVER" in shown.stdout
     assert "received: 10.77.0.1:67 > 255.255.255.255:68: DHCP OFFER" in shown.stdout
     assert "DATA 80, 512 octets" in shown.stdout
+    assert "ACK 81" in shown.stdout
     document = json.loads(simulate("--nodes", "3", "--json", "--trace", mac).stdout)
     assert all(line in shown.stdout for line in document["trace"])
+
+
+def test_blocks_in_a_row_are_one_line_of_a_trace() -> None:
+    shown = simulate("--nodes", "3", "--trace", "02:4d:54:00:00:03")
+    assert shown.stdout.count("MTFTP DATA") == 1
+    assert "DATA 1, 512 octets, and all up to DATA 81\n" in shown.stdout
 
 
 def test_a_report_is_written_and_changes_nothing(tmp_path: Path) -> None:

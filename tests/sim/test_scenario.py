@@ -74,6 +74,8 @@ def test_ways_to_switch_on() -> None:
     assert power_on("staggered:30").times(3) == [0, 10, 20]
     assert power_on("rolling:2/5").times(5) == [0, 0, 5, 5, 10]
     assert power_on("rolling:2/5") == PowerOn(together=2, every=5.0)
+    shown = [str(power_on(text)) for text in ("at-once", "staggered:30", "rolling:2/5")]
+    assert shown == ["all at once", "one by one over 30 s", "2 each 5 s"]
     for text in ("", "later", "at-once:1", "staggered", "staggered:0", "staggered:x", "rolling:0/1", "rolling:5"):
         with pytest.raises(ValueError, match="no way to switch on"):
             power_on(text)

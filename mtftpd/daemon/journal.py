@@ -2,6 +2,9 @@
 
 The identifier of a message is the value of its `ReportKind` or `DropReason`.  Nothing is ever logged for one block.
 Drops are counted without exception, but one source gets one line for a reason in `DROP_INTERVAL`.
+
+At power-on there are two lines for each node, so what the core says is written once for each turn of the pump
+(`Journal.flush`), in one piece.  Warnings and what the server itself says leave at once, behind all that waits.
 """
 
 from __future__ import annotations
@@ -11,8 +14,11 @@ import logging
 import os
 import re
 import sys
+import time
 from collections import Counter, OrderedDict
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TextIO
 
 from mtftpd.core.effects import Drop, DropReason, Report, ReportKind
@@ -25,6 +31,8 @@ MAX_SOURCES = 4096
 """Pairs of reason and source that are remembered: about 300 octets each, 1.2 MB; the oldest is forgotten first."""
 MAX_DROP_LINES = 20
 """Lines about drops in one second: with forged sources each packet would be the first of its kind, 9.5 us a line."""
+MAX_HELD = 512
+"""Lines that wait for the end of a turn: 512 * ~250 octets are 128 KB."""
 MAX_VALUE = 200
 """Characters of one value: names come from the network, and a log line must not grow with them."""
 
@@ -70,7 +78,7 @@ class Journal:
         who: Pairs = (("address", report.address),) if report.address else ()
         if report.hardware is not None:
             who = (*who, ("hardware", str(report.hardware)))
-        say(level, report.kind.value, (*who, *report.detail), kind="report")
+        LOGGER.handle(Said(level, report.kind.value, (*who, *report.detail), "report"))
 
     def drop(self, drop: Drop, now: float) -> None:
         """Count a packet that got no answer, and log it unless the same was said less than a minute ago."""
@@ -88,7 +96,12 @@ class Journal:
             pairs = (*pairs, ("detail", drop.detail))
         if suppressed:
             pairs = (*pairs, ("suppressed", suppressed))
-        say(logging.INFO, drop.reason.value, pairs, kind="drop")
+        LOGGER.handle(Said(logging.INFO, drop.reason.value, pairs, "drop"))
+
+    def flush(self) -> None:
+        """Write what was said in this turn."""
+        for handler in logging.getLogger().handlers:
+            handler.flush()
 
     def _may_say(self, now: float) -> bool:
         if int(now) != self._second:
@@ -101,6 +114,22 @@ class Journal:
             self._silent_until.popitem(last=False)
 
 
+_FRAME = vars(logging.LogRecord(LOGGER.name, logging.INFO, "", 0, "", (), None))
+
+
+class Said(logging.LogRecord):
+    """A line of the core, for any handler: without the place in the code, for which `logging` would walk the stack."""
+
+    event: str
+    pairs: Pairs
+    kind: str
+
+    def __init__(self, level: int, event: str, pairs: Pairs, kind: str) -> None:
+        name = logging.getLevelName(level)
+        now = time.time()
+        self.__dict__.update(_FRAME, levelno=level, levelname=name, created=now, event=event, pairs=pairs, kind=kind)
+
+
 def say(level: int, event: str, pairs: Pairs = (), *, kind: str = "server", text: str = "") -> None:
     """Log one event: its identifier, an optional sentence for people, and its values in a fixed order."""
     LOGGER.log(level, text, extra={"event": event, "pairs": pairs, "kind": kind})
@@ -109,11 +138,39 @@ def say(level: int, event: str, pairs: Pairs = (), *, kind: str = "server", text
 def configure(log_format: str, stream: TextIO | None = None) -> None:
     """Send everything that is logged in this process to ``stream`` (standard error) in one of the two forms."""
     stream = sys.stderr if stream is None else stream
-    handler = logging.StreamHandler(stream)
+    handler = Lines(stream)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines(*_dress(stream)))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     LOGGER.setLevel(logging.INFO)
+
+
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes lines in their order, those of the core together when it is flushed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._held: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one line."""
+        if type(record) is Said and record.levelno <= logging.INFO and len(self._held) < MAX_HELD:
+            self._held.append(self.format(record) + self.terminator)
+        else:
+            self.flush()
+            super().emit(record)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self.acquire()
+        try:
+            held, self._held = self._held, []
+            with suppress(OSError, ValueError):  # A log that cannot be written keeps nobody from booting.
+                if held:
+                    self.stream.write("".join(held))
+                super().flush()
+        finally:
+            self.release()
 
 
 def _dress(stream: TextIO) -> tuple[bool, bool]:
@@ -165,6 +222,8 @@ class JsonLines(logging.Formatter):
 
 def _parts(record: logging.LogRecord) -> tuple[str, Pairs, str, str]:
     """Return event, values, kind and text; lines of libraries get the event ``log``."""
+    if type(record) is Said:
+        return record.event, record.pairs, record.kind, ""
     text = record.getMessage()
     if record.exc_info and record.exc_info[1] is not None:
         text = f"{text}: {logging.Formatter().formatException(record.exc_info)}"
@@ -185,5 +244,10 @@ def _quoted(value: str | int) -> str:
 
 
 def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
+    second, fraction = divmod(record.created, 1)
+    return f"{_date(second)}.{int(fraction * 1000):03d}Z"
+
+
+@lru_cache(1)
+def _date(second: float) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]

@@ -90,6 +90,7 @@ class Pump:
         self._capture: Tap | None = outlets.capture
         self._neighbours = outlets.neighbours
         self._store = store
+        self._sink = sink
         self._performer = Performer(service, outlets, store, sink)
         self._perform = self._performer.perform
         self.barrier = WriteBarrier(state, self._perform) if state is not None else None
@@ -118,11 +119,16 @@ class Pump:
         gc.collect()
         gc.freeze()
         task_status.started(self._channels.ports)
-        while True:
-            if self._serve():
-                await trio.lowlevel.checkpoint()
-            else:
-                await self._park()
+        try:
+            while True:
+                is_busy = self._serve()
+                self._sink.flush()
+                if is_busy:
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await self._park()
+        finally:
+            self._sink.flush()
 
     def perform(self, effects: Effects) -> None:
         """Perform effects that did not come from a datagram, such as those of ``service.reconfigure``.
@@ -131,6 +137,7 @@ class Pump:
         have become an earlier one.
         """
         self._perform(effects)
+        self._sink.flush()
         if self._parked is not None:
             self._parked.cancel()
 

@@ -50,6 +50,9 @@ class Sink(Protocol):
     def drop(self, drop: Drop, now: float) -> None:
         """Take one packet that got no answer, at ``now`` (seconds, monotonic)."""
 
+    def flush(self) -> None:
+        """Do what is done for all together that came in one turn of the pump, which is over."""
+
 
 class Tap(Protocol):
     """Is shown every datagram that is received or sent."""

@@ -1,6 +1,7 @@
 """Writes down what the reports say about nodes and groups, so that the next run begins with it.
 
-Nobody waits for it.  What a storm of reports says about one node between two commits of the store is one row.
+Nobody waits for it.  What is said of one node in one turn of the pump is written down once, at the end of the turn, and
+what is said between two commits of the store is one row.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Recorder:
         self._store = store
         self._written: OrderedDict[NodeKey, dict[int, Attempt]] = OrderedDict()
         self._machines: OrderedDict[HardwareAddress, KnownMachine] = OrderedDict()
+        self._moved: dict[NodeKey, None] = {}
         former = store.former()
         for attempt in former.attempts:
             self._note(attempt)
@@ -37,7 +39,7 @@ class Recorder:
             self._note_machine(machine)
         self._rates: dict[str, PassRate] = {each.profile: each for each in former.rates}
         self._readers: dict[ReportKind, Callable[[Report], None]] = {
-            ReportKind.NODE_STATE: self._moved,
+            ReportKind.NODE_STATE: self._note_move,
             ReportKind.NODE_FORGOTTEN: self._forgotten,
             ReportKind.PASS_STARTED: self._pass_started,
             **dict.fromkeys(_ENDS, self._pass_ended),
@@ -48,13 +50,22 @@ class Recorder:
         reader = self._readers.get(report.kind)
         if reader is not None:
             reader(report)
+
+    def flush(self) -> None:
+        """Write down what has become of those who have moved, and what was learnt."""
+        for node in self._moved:
+            self._write(node)
+        self._moved.clear()
         for mark, is_held in self._service.fallback.memory.take_changed():
             (self._store.keep if is_held else self._store.forget)(mark)
         for learnt, is_known in self._service.learning.take_changed():
             (self._store.keep if is_known else self._store.forget)(learnt)
 
-    def _moved(self, report: Report) -> None:
-        found = self._service.nodes.find(report.hardware or report.address)
+    def _note_move(self, report: Report) -> None:
+        self._moved[report.hardware or report.address] = None
+
+    def _write(self, node: NodeKey) -> None:
+        found = self._service.nodes.find(node)
         if found is None:
             return
         if found.hardware is not None and found.address in self._written:

@@ -90,8 +90,7 @@ def _open(sources: Sources, config: Config, link: Link, open_things: ExitStack) 
     hooks = Hooks(config.hook) if config.hook is not None else None
     listeners = tuple(each for each in (events, hooks) if each is not None)
     traces = Traces(outlets.capture, service.nodes.find)
-    told = listeners if recorder is None else (*listeners, recorder)
-    pump = Pump(gate, outlets, store, Sinks(log, told, traces), state)
+    pump = Pump(gate, outlets, store, Sinks(log, listeners, traces, recorder), state)
     traces.use_tap = pump.use_tap
     status = Status(service, pump, log, state, traces)
     tasks: list[Task] = [each.run for each in listeners]

@@ -165,6 +165,7 @@ class Server:
         if state is not None and barrier is not None:
             state.look()
             barrier.look(time.monotonic())
+            self._machinery.pump.perform(())
 
     def _log_state(self) -> None:
         for part, values in plain(self._machinery.status.status({})).items():

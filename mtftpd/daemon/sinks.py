@@ -15,13 +15,38 @@ class Listener(Protocol):
         """Take one event; returns at once."""
 
 
-class Sinks:
-    """The sink of the pump: ``journal`` and ``traces`` get everything, ``listeners`` get the reports."""
+class Tracer(Listener, Protocol):
+    """One that wants drops as well."""
 
-    def __init__(self, journal: Sink, listeners: tuple[Listener, ...] = (), traces: Sink | None = None) -> None:
+    def drop(self, drop: Drop, now: float) -> None:
+        """Take one packet that got no answer at ``now``."""
+
+
+class Collector(Listener, Protocol):
+    """One that does most of its work once for each turn of the pump."""
+
+    def flush(self) -> None:
+        """Do what is left of a turn that is over."""
+
+
+class Sinks:
+    """The sink of the pump.
+
+    ``journal`` and ``traces`` get everything, ``listeners`` the reports; so does ``recorder``, behind all of them.
+    """
+
+    def __init__(
+        self,
+        journal: Sink,
+        listeners: tuple[Listener, ...] = (),
+        traces: Tracer | None = None,
+        recorder: Collector | None = None,
+    ) -> None:
         self._journal = journal
-        self._listeners = listeners if traces is None else (*listeners, traces)
+        others = (traces, recorder)
+        self._listeners = (*listeners, *(each for each in others if each is not None))
         self._traces = traces
+        self._recorder = recorder
 
     def report(self, report: Report) -> None:
         """Hand one event to everybody."""
@@ -34,3 +59,9 @@ class Sinks:
         self._journal.drop(drop, now)
         if self._traces is not None:
             self._traces.drop(drop, now)
+
+    def flush(self) -> None:
+        """Let those do their work who wait for the end of a turn."""
+        self._journal.flush()
+        if self._recorder is not None:
+            self._recorder.flush()

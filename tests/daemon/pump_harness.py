@@ -40,6 +40,9 @@ class Records:
         assert math.isfinite(now)
         self.drops.append(drop)
 
+    def flush(self) -> None:
+        """Keep on keeping."""
+
 
 @dataclass
 class Script:

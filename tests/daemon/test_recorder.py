@@ -41,6 +41,7 @@ class Run(Lab):
         for effect in self.effects:
             if isinstance(effect, Report):
                 self.recorder.report(effect)
+        self.recorder.flush()
         self.effects = ()
 
     def restart(self) -> Former:

@@ -48,6 +48,9 @@ class Silence:
     def drop(self, drop: Drop, now: float) -> None:
         """Take one drop."""
 
+    def flush(self) -> None:
+        """Do nothing at the end of a turn."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Server:

@@ -53,10 +53,10 @@ class Evidence:
         return self.client_class is not None
 
 
-def evidence_of(message: DhcpMessage) -> Evidence:
-    """Return what ``message`` shows; never raises."""
+def fingerprint_of(message: DhcpMessage) -> Fingerprint:
+    """Return the options of ``message`` that belong to the program; never raises."""
     options = message.options
-    fingerprint = Fingerprint(
+    return Fingerprint(
         options.get(_VENDOR_CLASS, b""),
         options.get(_PARAMETERS, b""),
         options.get(_MAX_MESSAGE, b""),
@@ -66,7 +66,11 @@ def evidence_of(message: DhcpMessage) -> Evidence:
         len(options.get(_UUID, b"")),
         message.hlen,
     )
-    return evidence_by(message.hardware, fingerprint, IPXE in options)
+
+
+def evidence_of(message: DhcpMessage) -> Evidence:
+    """Return what ``message`` shows; never raises."""
+    return evidence_by(message.hardware, fingerprint_of(message), IPXE in message.options)
 
 
 def evidence_by(hardware: HardwareAddress, fingerprint: Fingerprint, has_ipxe_options: bool) -> Evidence:

@@ -9,7 +9,7 @@ bearing on reading.  A message without the magic cookie is BOOTP of RFC 951 time
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from ipaddress import IPv4Address
 
@@ -17,7 +17,7 @@ from construct import Bytes, GreedyBytes, IfThenElse, Int8ub, Int16ub, Int32ub, 
 
 from mtftpd.errors import Malformed
 from mtftpd.wire import options as dhcp_options
-from mtftpd.wire.datagram import HardwareAddress
+from mtftpd.wire.datagram import HardwareAddress, ipv4
 from mtftpd.wire.fields import Ipv4, TlvList
 from mtftpd.wire.options import CAREFUL, Layout, Options, build_area, parse_area
 
@@ -64,7 +64,6 @@ _HEADER = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 """`HEADER` for the messages of a storm: 4 us instead of 45, the same for every input (tests/wire/test_bootp.py)."""
 
 _ZERO = IPv4Address(0)
-_ZERO_OCTETS = bytes(4)
 _NO_OPTIONS = Options()
 
 
@@ -105,17 +104,16 @@ class DhcpMessage:
     file: bytes = b""
     options: Options = _NO_OPTIONS
     is_dhcp: bool = True
+    hardware: HardwareAddress = field(init=False, repr=False, compare=False)
+    """The hardware type and the first ``hlen`` octets of ``chaddr``."""
+    message_type: int | None = field(init=False, repr=False, compare=False)
+    """Option 53, or None for BOOTP."""
 
-    @property
-    def hardware(self) -> HardwareAddress:
-        """The hardware type and the first ``hlen`` octets of ``chaddr``."""
-        return HardwareAddress(self.htype, self.chaddr[: self.hlen])
-
-    @property
-    def message_type(self) -> int | None:
-        """Option 53, or None for BOOTP."""
+    def __post_init__(self) -> None:
+        # Everybody asks for these two, some ten times for each message.
         value = self.options.get(dhcp_options.MESSAGE_TYPE)
-        return value[0] if value is not None and len(value) == 1 else None
+        object.__setattr__(self, "hardware", HardwareAddress(self.htype, self.chaddr[: self.hlen]))
+        object.__setattr__(self, "message_type", value[0] if value is not None and len(value) == 1 else None)
 
     @property
     def broadcast(self) -> bool:
@@ -146,19 +144,15 @@ def parse_untrusted(data: bytes) -> DhcpMessage:
         hops=hops,
         secs=secs,
         flags=flags,
-        ciaddr=_address(ciaddr),
-        yiaddr=_address(yiaddr),
-        siaddr=_address(siaddr),
-        giaddr=_address(giaddr),
+        ciaddr=ipv4(ciaddr),
+        yiaddr=ipv4(yiaddr),
+        siaddr=ipv4(siaddr),
+        giaddr=ipv4(giaddr),
         sname=b"" if overload & dhcp_options.SNAME_OVERLOADED else sname.partition(b"\0")[0],
         file=b"" if overload & dhcp_options.FILE_OVERLOADED else file.partition(b"\0")[0],
         options=options,
         is_dhcp=is_dhcp,
     )
-
-
-def _address(octets: bytes) -> IPv4Address:
-    return IPv4Address(octets) if octets != _ZERO_OCTETS else _ZERO
 
 
 def build(message: DhcpMessage, *, max_size: int = DEFAULT_MAXIMUM, layout: Layout = CAREFUL) -> bytes:

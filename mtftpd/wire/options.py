@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 from typing import NamedTuple, TypeVar, overload
 
+from mtftpd.wire.datagram import ipv4
 from mtftpd.wire.fields import END, PAD, Element, walk
 from mtftpd.wire.option_types import OPTIONS as OPTIONS
 from mtftpd.wire.option_types import OptionType as OptionType
@@ -47,7 +48,8 @@ class Options(Mapping[int, bytes]):
 
     def __init__(self, values: Mapping[int, bytes] | Iterable[Element] = ()) -> None:
         joined: dict[int, bytes] = {}
-        for code, value in values.items() if isinstance(values, Mapping) else values:
+        pairs = values if type(values) is list else values.items() if isinstance(values, Mapping) else values
+        for code, value in pairs:
             if not PAD < code < END:
                 raise ValueError(f"{code} is not the code of an option")
             joined[code] = joined[code] + value if code in joined else value
@@ -93,7 +95,7 @@ class Options(Mapping[int, bytes]):
     def address(self, code: int) -> IPv4Address | None:
         """Return the one address that option ``code`` holds."""
         value = self._values.get(code, b"")
-        return IPv4Address(value) if len(value) == 4 else None
+        return ipv4(value) if len(value) == 4 else None
 
     def addresses(self, code: int) -> tuple[IPv4Address, ...]:
         """Return the addresses that option ``code`` holds; none when its length is not a multiple of four."""
@@ -121,8 +123,11 @@ def parse_area(area: bytes, file: bytes = b"", sname: bytes = b"") -> tuple[Opti
     is that in its own area.
     """
     elements = walk(area)
-    found = [value for code, value in elements if code == OVERLOAD]
-    overload = found[0][0] if found and found[0] in (b"\1", b"\2", b"\3") else 0
+    options = Options(elements)
+    if OVERLOAD not in options:
+        return options, 0
+    found = next(value for code, value in elements if code == OVERLOAD)
+    overload = found[0] if found in (b"\1", b"\2", b"\3") else 0
     if overload & FILE_OVERLOADED:
         elements += walk(file)
     if overload & SNAME_OVERLOADED:

@@ -67,7 +67,7 @@ def plain(value: Any, name: str = "") -> Any:
     if isinstance(value, Options):
         return _options(value)
     if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name), field.name) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name), field.name) for field in fields(value) if field.init}
     if isinstance(value, bytes):
         return _octets(value, name)
     if isinstance(value, Enum):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from mtftpd.errors import Malformed
-from mtftpd.wire.fields import Element, PlainTlvList, decode, encode
+from mtftpd.wire.fields import Element, PlainTlvList, encode, walk
 
 
 class SubOption(IntEnum):
@@ -35,7 +35,7 @@ def parse_untrusted(data: bytes) -> RelayAgent:
     """
     known: dict[int, bytes] = {}
     others: list[Element] = []
-    for code, value in decode(PlainTlvList, data, "option 82"):
+    for code, value in walk(data, delimited=False):
         if code in (SubOption.CIRCUIT_ID, SubOption.REMOTE_ID) and code not in known:
             known[code] = value
         else:

@@ -39,7 +39,7 @@ DISCOVER = DhcpMessage(BOOTREQUEST, 7, ETHERNET, options=Options({53: b"\1"}))
 
 def seen(message: DhcpMessage) -> dict[str, Any]:
     """Return a message as the vectors have it."""
-    values = {field.name: plain(getattr(message, field.name)) for field in fields(message)}
+    values = {field.name: plain(getattr(message, field.name)) for field in fields(message) if field.init}
     del values["chaddr"]
     names = {name: getattr(message, name).decode() for name in ("file", "sname")}
     options = {str(code): value.hex() for code, value in message.options.items()}

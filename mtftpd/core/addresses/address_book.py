@@ -32,7 +32,8 @@ def links_of(request: DhcpMessage, own: IPv4Address) -> tuple[IPv4Address, ...]:
         # A client that renews or asks by way of a router is where its address is; in a DISCOVER ciaddr may be nonsense.
         has_address = int(request.ciaddr) and request.message_type in _FROM_AN_ADDRESS
         return (request.ciaddr, own) if has_address else (own,)
-    agent = relay.read(request.options.get(code.RELAY_AGENT, b""))
+    said = request.options.get(code.RELAY_AGENT)
+    agent = relay.read(said) if said else None
     selected = dict(agent.others).get(LINK_SELECTION, b"") if agent is not None else b""
     return (IPv4Address(selected),) if len(selected) == 4 else (request.giaddr,)
 

@@ -27,9 +27,14 @@ class Hold(NamedTuple):
 
     key: ClientKey
     hardware: HardwareAddress
-    address: IPv4Address
+    address: str
     group: str
     since: float
+
+    @property
+    def ipv4(self) -> IPv4Address:
+        """The address as a number."""
+        return IPv4Address(self.address)
 
 
 class Holds:
@@ -51,7 +56,7 @@ class Holds:
 
     def note(self, hold: Hold, *, is_short: bool) -> None:
         """Remember what an interface was given; ``is_short`` begins its time."""
-        address = str(hold.address)
+        address = hold.address
         self.confirm(self._by_hardware.get(hold.hardware, ""))
         self.confirm(address)
         self._by_address[address] = hold
@@ -95,11 +100,11 @@ class Holds:
         Who was silent from ``silent_since`` on has gone.
         """
         # Only those whose time runs are looked at: a flood of strangers costs nothing here.
-        holds = [hold for hold in self._short.values() if hold.address in network]
+        holds = [hold for hold in self._short.values() if hold.ipv4 in network]
         found = next((hold for hold in holds if is_wrong(hold.hardware)), None)
         found = found or next((hold for hold in holds if self._may_go(hold, silent_since)), None)
         if found is not None:
-            self.confirm(str(found.address))
+            self.confirm(found.address)
         return found
 
     def next_deadline(self) -> float | None:

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from mtftpd.core.groups import Binding, Groups
 from mtftpd.core.images import MAX_MTFTP_SIZE, MTFTP_BLOCK_SIZE, Image
 from mtftpd.core.learning.fallback import Trigger
-from mtftpd.core.node_settings import IPXE_STAGE, Boot, Menu
+from mtftpd.core.node_settings import IPXE_STAGE, Boot, Menu, NodeSettings
 from mtftpd.core.nodes.clients import Client, ClientKind
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.errors import BadConfig
@@ -143,22 +143,36 @@ class Planner:
         self._only_image = catalogue.images[0].name if len(catalogue.images) == 1 else ""
         self._menus: dict[Boot, _Menu] = {}
         self._plans: dict[_PlanKey, BootPlan | None] = {}
-        self._last: tuple[Client, BootPlan | None] | None = None
-        """Two or three ask about the sender of one message."""
+        self._decided: dict[tuple[object, ...], tuple[NodeSettings, BootPlan | None]] = {}
+        """By everything that decides; settings are known by their identity, so each is kept alive by its entry."""
         for boot in settings.boots():
             self._menu(boot)
 
     def plan(self, client: Client) -> BootPlan | None:
         """Return what ``client`` boots; None when it has no boot file here, or only one that it cannot read."""
-        if self._last is not None and self._last[0] is client:
-            return self._last[1]
+        settings = client.settings
+        key = (
+            id(settings),
+            client.kind,
+            client.architecture,
+            client.is_ipxe,
+            client.may_be_intel,
+            client.may_do_mtftp,
+            client.is_relayed,
+            client.actions,
+        )
+        known = self._decided.get(key)
+        if known is None or known[0] is not settings:
+            if len(self._decided) >= MAX_BOOTS:
+                self._decided.clear()
+            known = self._decided[key] = settings, self._decide(client)
+        return known[1]
+
+    def _decide(self, client: Client) -> BootPlan | None:
         menu = self._menu(client.settings.boot)
         if menu.option_43 and client.kind is ClientKind.PXE:
-            plan: BootPlan | None = BootPlan(file="", name="", binding=None, group="", option_43=menu.option_43)
-        else:
-            plan = self._plan(client, _file_for(client, menu))
-        self._last = client, plan
-        return plan
+            return BootPlan(file="", name="", binding=None, group="", option_43=menu.option_43)
+        return self._plan(client, _file_for(client, menu))
 
     def serves_type(self, client: Client, number: int) -> bool:
         """Return whether this server answers the discovery of boot server type ``number`` by ``client``."""

@@ -29,6 +29,10 @@ LIMITED_BROADCAST = "255.255.255.255"
 UNSPECIFIED = "0.0.0.0"
 
 
+MAX_KNOWN = 4_096
+"""Addresses whose reach is known: 4,096 * ~150 octets are 0.6 MB; then it is found out again."""
+
+
 class Delivery(Enum):
     """How a reply travels; the value is the word in reports."""
 
@@ -58,6 +62,23 @@ def reachable(settings: Settings, address: str) -> bool:
     if number in (link.address, link.network.broadcast_address, link.network.network_address):
         return False
     return not number.is_multicast and settings.serves(address)
+
+
+class Reach:
+    """What is `reachable` for one configuration, remembered: all relayed messages of a storm come from a few agents."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[str, bool] = {}
+
+    def covers(self, address: str) -> bool:
+        """Return whether ``address`` may be sent a reply."""
+        found = self._known.get(address)
+        if found is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            found = self._known[address] = reachable(self._settings, address)
+        return found
 
 
 def route(request: DhcpMessage, yiaddr: IPv4Address, *, ciaddr_counts: bool, ports: Ports) -> Route:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Address
 
 from mtftpd.core import option_codes as code
 from mtftpd.core.addresses.address_book import AddressBook
@@ -46,7 +45,7 @@ class NicPolicy:
             assert machine is not None, "who is alone is answered"
             return call.drop(DropReason.WRONG_NIC, f"{machine.bootable} boots")
         if how is Answer.HOLD:
-            call = replace(call, client=replace(client, is_held=True))
+            call = replace(call, client=client._replace(is_held=True))
         effects = self._with_room(call, answer, book)
         self._note(call, effects)
         return effects
@@ -61,7 +60,7 @@ class NicPolicy:
 
     def tick(self, book: AddressBook, now: float) -> tuple[Report, ...]:
         """Let go of what was held in vain."""
-        return tuple(_over(hold) for hold in self._holds.expire(now) if book.release(hold.key, hold.address, now))
+        return tuple(_over(hold) for hold in self._holds.expire(now) if book.release(hold.key, hold.ipv4, now))
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is due, or None."""
@@ -70,7 +69,7 @@ class NicPolicy:
     def _answer_system(self, call: Call, answer: Callable[[Call], Effects], book: AddressBook) -> Effects:
         """Answer a system, on whatever interface; what it has is no hold."""
         if self.nics.answer(call.client.hardware) is not Answer.FULL:
-            call = replace(call, client=replace(call.client, is_held=True))
+            call = replace(call, client=call.client._replace(is_held=True))
         effects = self._with_room(call, answer, book)
         for effect in effects:
             if isinstance(effect, Report) and effect.kind is ReportKind.DHCP_ACKED:
@@ -86,7 +85,7 @@ class NicPolicy:
         if place is None:
             return effects
         hold = self._holds.make_room(place.network, self.nics.is_wrong, call.now - self._patience)
-        if hold is None or not book.release(hold.key, hold.address, call.now):
+        if hold is None or not book.release(hold.key, hold.ipv4, call.now):
             return effects
         return (*answer(call), _over(hold))
 
@@ -94,11 +93,11 @@ class NicPolicy:
         """Remember who was given what."""
         client = call.client
         for effect in effects:
-            if not isinstance(effect, Report) or effect.kind not in _GIVEN or not effect.address:
+            if type(effect) is not Report or effect.kind not in _GIVEN or not effect.address:
                 continue
-            group = str(dict(effect.detail).get("group", ""))
+            group = next((str(value) for name, value in effect.detail if name == "group"), "")
             self.nics.locate(client.hardware, effect.address)
-            hold = Hold(client.key, client.hardware, IPv4Address(effect.address), group, call.now)
+            hold = Hold(client.key, client.hardware, effect.address, group, call.now)
             self._holds.note(hold, is_short=client.is_held)
         if call.request.message_type == MessageType.REQUEST:
             wanted = call.sender.address
@@ -112,4 +111,4 @@ def _is_out_of_addresses(effects: Effects) -> bool:
 
 
 def _over(hold: Hold) -> Report:
-    return Report(ReportKind.HOLD_OVER, str(hold.address), hold.hardware)
+    return Report(ReportKind.HOLD_OVER, hold.address, hold.hardware)

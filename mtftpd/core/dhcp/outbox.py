@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from ipaddress import IPv4Address
 
 from mtftpd.core import option_codes as code
 from mtftpd.core.addresses.arp import ArpEntries
 from mtftpd.core.addresses.offered_files import OfferedFiles
 from mtftpd.core.dhcp.boot_plan import BootPlan
-from mtftpd.core.dhcp.delivery import Delivery, Route, reachable
+from mtftpd.core.dhcp.delivery import Delivery, Reach, Route
 from mtftpd.core.dhcp.left_out import LeftOut
 from mtftpd.core.dhcp.replies import Grant, encode, largest
 from mtftpd.core.dhcp.reply_templates import ReplyTemplates
@@ -26,7 +25,7 @@ _FINAL = frozenset((ReportKind.DHCP_ACKED, ReportKind.BOOTP_ANSWERED, ReportKind
 """Replies after which the client begins to fetch."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """A request that has been read: where it came in, what it says, who sent it and when (monotonic seconds)."""
 
@@ -34,15 +33,21 @@ class Call:
     request: DhcpMessage
     client: Client
     now: float
+    _sender: Sender | None = None
 
     def drop(self, reason: DropReason, detail: str = "") -> Effects:
         """Return the one effect of not answering; the detail begins with the hardware address."""
         who = str(self.client.hardware)
         return (Drop(reason, self.datagram.source, f"{who}: {detail}" if detail else who, self.sender),)
 
-    @cached_property
+    @property
     def sender(self) -> Sender:
         """What the record of the node needs to know of this message."""
+        if self._sender is None:
+            self._sender = self._describe()
+        return self._sender
+
+    def _describe(self) -> Sender:
         request, client, options = self.request, self.client, self.request.options
         address = options.address(code.REQUESTED_ADDRESS) or request.ciaddr
         server = options.address(code.SERVER_IDENTIFIER)
@@ -62,8 +67,9 @@ class Call:
 class Outbox:
     """Turns replies into effects, and remembers which boot file went to which address, and who has it."""
 
-    def __init__(self, settings: Settings, files: OfferedFiles, arp: ArpEntries) -> None:
+    def __init__(self, settings: Settings, reach: Reach, files: OfferedFiles, arp: ArpEntries) -> None:
         self._settings = settings
+        self._reach = reach
         self._files = files
         self._arp = arp
 
@@ -92,7 +98,7 @@ class Outbox:
 
     def _reaches(self, route: Route) -> bool:
         is_aimed = route.delivery in (Delivery.CIADDR, Delivery.SOURCE, Delivery.RELAY)
-        return not is_aimed or reachable(self._settings, route.destination.address)
+        return not is_aimed or self._reach.covers(route.destination.address)
 
     def _sent(
         self, call: Call, data: bytes, yiaddr: IPv4Address, route: Route, kind: ReportKind, plan: BootPlan | None
@@ -101,20 +107,20 @@ class Outbox:
         if plan is not None and plan.name and address:
             self._files.tell(address, plan.name)
         if kind in _FINAL and address:
-            self._note(call, address, is_given=bool(int(yiaddr)))
+            self._note(call, address, yiaddr)
         detail = _detail(call.client, route, plan, groups=self._settings.multicast.base is not None)
         send = Send(call.datagram.socket, route.destination, data, route.hardware)
         return send, Report(kind, address, call.client.hardware, detail, call.sender)
 
-    def _note(self, call: Call, address: str, *, is_given: bool) -> None:
+    def _note(self, call: Call, address: str, yiaddr: IPv4Address) -> None:
         """Tell who must be reached without ARP from now on, and who answers it."""
-        client = call.client
+        client, is_given = call.client, bool(int(yiaddr))
         if not client.boots:
             self._arp.booted(address, call.now)
         elif (
             client.is_ethernet
             and not client.is_relayed
-            and IPv4Address(address) in self._settings.link.network
+            and (yiaddr if is_given else IPv4Address(address)) in self._settings.link.network
             and (is_given or address == str(call.request.ciaddr) == call.datagram.source.address)
         ):
             self._arp.granted(address, client.hardware, is_given, call.now)

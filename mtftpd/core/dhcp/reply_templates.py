@@ -43,9 +43,11 @@ _NOWHERE = bytes(4)
 class _Kind(NamedTuple):
     """Everything that the octets of a reply depend on, without those that are put in place."""
 
-    message: MessageType
+    is_ack: bool
     seconds: int
-    terms: Terms
+    terms: int
+    """The identity of the terms, and of the plan below: their values would be hashed for each reply."""
+    plan: int
     lengths: tuple[int, ...]
     """Of `_VARIABLE`, -1 for an option that is not there."""
     relay: int
@@ -53,17 +55,18 @@ class _Kind(NamedTuple):
     vendor_class: bytes | None
     is_ipxe: bool
     ends_strings: bool
-    file: str
-    option_43: bytes
-    blocks: int | None
-    boots: bool
 
 
 class _Template(NamedTuple):
-    """The octets of one reply, and where in them the values of `_VARIABLE` are (0: not there)."""
+    """The octets of one reply, and where in them the values of `_VARIABLE` are (0: not there).
+
+    ``terms`` and ``plan`` are those of its kind, which keeps them alive, and so their identities theirs alone.
+    """
 
     data: bytes
     offsets: tuple[int, ...]
+    terms: Terms
+    plan: BootPlan | None
 
 
 class ReplyTemplates:
@@ -90,8 +93,11 @@ class ReplyTemplates:
             options.get(code.MACHINE_IDENTIFIER),
             options.get(code.RELAY_AGENT),
         )
-        kind = _kind(message, request, client, plan, grant, values)
-        template = self._templates.get(kind) or self._make(kind, request, client, plan, grant)
+        is_ack = message is MessageType.ACK
+        kind = _kind(is_ack, request, client, plan, grant, values)
+        template = self._templates.get(kind)
+        if template is None or template.terms is not client.settings.terms or template.plan is not plan:
+            template = self._make(kind, request, client, plan, grant)
         if template is None or len(template.data) > largest(request, self._mtu):
             return None
         data = bytearray(template.data)
@@ -105,7 +111,7 @@ class ReplyTemplates:
             request.xid,
             0,
             request.flags,
-            request.ciaddr.packed if message is MessageType.ACK else _NOWHERE,
+            request.ciaddr.packed if is_ack else _NOWHERE,
             grant.address.packed,
             template.data[20:24],
             request.giaddr.packed,
@@ -125,7 +131,8 @@ class ReplyTemplates:
     def _make(
         self, kind: _Kind, request: DhcpMessage, client: Client, plan: BootPlan | None, grant: Grant
     ) -> _Template | None:
-        reply = self._replies.answer(kind.message, request, client, plan, grant)
+        message = MessageType.ACK if kind.is_ack else MessageType.OFFER
+        reply = self._replies.answer(message, request, client, plan, grant)
         if any(len(value) > LONGEST for value in reply.options.values()):
             return None
         try:
@@ -133,7 +140,8 @@ class ReplyTemplates:
         except ValueError:
             return None
         places = dict(_places(data))
-        template = _Template(data, tuple(places.get(number, 0) for number in _VARIABLE))
+        offsets = tuple(places.get(number, 0) for number in _VARIABLE)
+        template = _Template(data, offsets, client.settings.terms, plan)
         if len(self._templates) >= MAX_TEMPLATES:
             del self._templates[next(iter(self._templates))]
         self._templates[kind] = template
@@ -141,7 +149,7 @@ class ReplyTemplates:
 
 
 def _kind(
-    message: MessageType,
+    is_ack: bool,
     request: DhcpMessage,
     client: Client,
     plan: BootPlan | None,
@@ -150,19 +158,16 @@ def _kind(
 ) -> _Kind:
     has_class = client.kind is ClientKind.PXE or client.kind is ClientKind.HTTP
     return _Kind(
-        message,
+        is_ack,
         grant.seconds,
-        client.settings.terms,
+        id(client.settings.terms),
+        id(plan),
         tuple([-1 if value is None else len(value) for value in values]),
         int(request.giaddr),
         request.options.get(code.PARAMETER_LIST),
         client.vendor_class if has_class else None,
         client.is_ipxe,
         ends_strings(request),
-        plan.file if plan is not None else "",
-        plan.option_43 if plan is not None else b"",
-        plan.blocks if plan is not None else None,
-        plan is not None,
     )
 
 

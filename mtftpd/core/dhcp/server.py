@@ -221,13 +221,13 @@ class AddressServer:
 
     def _is_served(self, call: Call) -> bool:
         """Return whether the sender is answered at all."""
-        is_known = (
-            call.client.settings.does(ServerAction.SERVE_LEASEHOLDERS)
-            and self._leases.live(call.client.key, call.now) is not None
-        )
+        client, now = call.client, call.now
+        if client.boots or self._settings.addressing.serve_all:
+            return True
+        if client.settings.does(ServerAction.SERVE_LEASEHOLDERS) and self._leases.live(client.key, now) is not None:
+            return True
         # A listener says nothing, so what its ROM had may have been let go when the system asks.
-        is_known = is_known or (call.client.is_held and self._leases.known(call.client.key, call.now) is not None)
-        return call.client.boots or self._settings.addressing.serve_all or is_known
+        return client.is_held and self._leases.known(client.key, now) is not None
 
     def _plan(self, client: Client) -> BootPlan | None:
         """Return what ``client`` boots; a system gets no boot file unless everybody is served and it asks for one."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mtftpd.core import option_codes as code
@@ -15,7 +15,7 @@ from mtftpd.core.addresses.offered_files import OfferedFiles
 from mtftpd.core.addresses.whereabouts import Identity, Whereabouts
 from mtftpd.core.dhcp.address_servers import AddressServers
 from mtftpd.core.dhcp.boot_plan import Planner
-from mtftpd.core.dhcp.delivery import reachable
+from mtftpd.core.dhcp.delivery import Reach
 from mtftpd.core.dhcp.nic_policy import NicPolicy
 from mtftpd.core.dhcp.outbox import Call, Outbox
 from mtftpd.core.dhcp.proxy import ProxyServer
@@ -34,7 +34,7 @@ from mtftpd.errors import Malformed
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire import bootp
 from mtftpd.wire.bootp import BOOTREQUEST, DhcpMessage, MessageType
-from mtftpd.wire.datagram import Datagram, HardwareAddress
+from mtftpd.wire.datagram import Datagram, HardwareAddress, dotted
 
 _NO_ADDRESS = "0.0.0.0"
 _GIVEN_BACK = frozenset((ReportKind.DHCP_RELEASED, ReportKind.DHCP_DECLINED))
@@ -58,6 +58,7 @@ class _Servers:
     book: AddressBook
     planner: Planner
     pxe: PxeServer
+    reach: Reach
     answer: Callable[[Call], Effects]
 
 
@@ -97,11 +98,11 @@ class DhcpService:
         effects = self._handle(datagram, now)
         self._received += 1
         for effect in effects:
-            if isinstance(effect, Report):
+            if type(effect) is Report:
                 self._reports[effect.kind] += 1
                 if effect.kind in _GIVEN_BACK:
                     self.arp.gone(effect.address)
-            elif isinstance(effect, Drop):
+            elif type(effect) is Drop:
                 self._drops[effect.reason] += 1
         return (*self._saves(), *effects)
 
@@ -179,12 +180,13 @@ class DhcpService:
         planner = Planner(settings, catalogue, groups)
         home = book.place(settings.link.address)
         replies = Replies(settings, home.network if home is not None else None)
-        outbox = Outbox(settings, self._files, self.arp)
+        reach = Reach(settings)
+        outbox = Outbox(settings, reach, self._files, self.arp)
         if settings.mode is Mode.DHCP:
             answer = AddressServers(settings, book, planner, outbox).handle
         else:
             answer = ProxyServer(settings, planner, replies, outbox, self._files).handle
-        return _Servers(settings, book, planner, PxeServer(settings, planner, replies, outbox), answer)
+        return _Servers(settings, book, planner, PxeServer(settings, planner, replies, outbox), reach, answer)
 
     def _saves(self) -> Effects:
         return _saves(self._servers.book.changes())
@@ -214,8 +216,10 @@ class DhcpService:
             effects = self._nic_policy.answer(call, self._answer, servers.book)
         else:
             effects = self._answer(call)
-        self._told(call, effects)
-        self._locate(call, effects)
+        addresses = _addresses(call, effects)
+        self._told(call, effects, addresses)
+        for address in addresses:
+            self._whereabouts.tell(address, Identity(client.hardware, _uuid(request)))
         if request.message_type == MessageType.DISCOVER:
             effects = self._unheeded.offered(client, effects, now)
         return effects + signs
@@ -230,7 +234,7 @@ class DhcpService:
         servers, request, client = self._servers, call.request, call.client
         if call.datagram.socket == Service.PXE:
             return servers.pxe.handle(call)
-        if client.is_relayed and not reachable(servers.settings, str(request.giaddr)):
+        if client.is_relayed and not servers.reach.covers(dotted(request.giaddr)):
             return call.drop(DropReason.RELAY_NOT_SERVED, f"relay {request.giaddr}")
         try:
             item = boot_item(call)
@@ -246,14 +250,13 @@ class DhcpService:
         if plan is None or plan.binding is None:
             return client
         why = self._fallback.against(client.node, client.fingerprint, plan.group, now)
-        return client if why is None else replace(client, restraint=why)
+        return client if why is None else client._replace(restraint=why)
 
-    def _told(self, call: Call, effects: Effects) -> None:
-        """Let the watch know what a client that may do multicast was told, or which address it takes."""
+    def _told(self, call: Call, effects: Effects, addresses: Iterable[str]) -> None:
+        """Let the watches know whose habits those of ``addresses`` are, and of a group that was told or is taken."""
         client, request = call.client, call.request
-        asked = call.sender.address or _NO_ADDRESS
-        if client.boots:
-            self._met(client, [asked] if request.message_type == MessageType.REQUEST else [], effects)
+        for address in addresses if client.boots else ():
+            self._learning.met(address, client.firmware, client.actions)
         if not client.may_do_mtftp:
             return
         for effect in effects:
@@ -263,21 +266,16 @@ class DhcpService:
                     told = Told(plan.group, plan.name.lstrip("/"))
                     self._fallback.offered(client.node, client.fingerprint, told, call.now)
         if request.message_type == MessageType.REQUEST:
-            self._fallback.took(client.node, asked, call.now)
+            self._fallback.took(client.node, call.sender.address or _NO_ADDRESS, call.now)
 
-    def _met(self, client: Client, addresses: list[str], effects: Effects) -> None:
-        """Let it be known whose habits those of an address are."""
-        addresses += [each.address for each in effects if isinstance(each, Report) and each.address]
-        for address in addresses:
-            self._learning.met(address, client.firmware, client.actions)
 
-    def _locate(self, call: Call, effects: Effects) -> None:
-        """Remember who has which address: from us, or on its way to it from another server."""
-        addresses = [each.address for each in effects if isinstance(each, Report) and each.hardware is not None]
-        if call.request.message_type == MessageType.REQUEST:
-            addresses.append(call.sender.address)
-        for address in filter(None, addresses):
-            self._whereabouts.tell(address, Identity(call.client.hardware, _uuid(call.request)))
+def _addresses(call: Call, effects: Effects) -> Iterable[str]:
+    """Return which addresses the sender has or gets: from us, or on its way to it from another server."""
+    found = {each.address: None for each in effects if type(each) is Report and each.hardware is not None}
+    if call.request.message_type == MessageType.REQUEST:
+        found[call.sender.address] = None
+    found.pop("", None)
+    return found
 
 
 def _uuid(request: DhcpMessage) -> bytes:

@@ -11,7 +11,7 @@ copy for one that only sees a packet when the next one arrives (quirk Q77).
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from mtftpd.core.deadlines import Deadlines
@@ -74,7 +74,7 @@ class Unheeded:
         lesson = self._learning.of(client.firmware)
         if lesson.profile:
             rom = by_experience(client.rom, lesson.profile, "what it has shown in former boots")
-            client = replace(client, rom=rom, stage=client.rom.profile.id)
+            client = client._replace(rom=rom, stage=client.rom.profile.id)
         name = client.rom.profile.id
         if name not in self._by_profile:
             self._by_profile[name] = actions_of(name)
@@ -82,8 +82,9 @@ class Unheeded:
         tried = self._tried(client)
         if tried is not None:
             actions |= {ACTIONS[tried]}
-        actions = frozenset(action for action in actions if client.settings.does(action))
-        return replace(client, actions=actions) if actions else client
+        if not actions:
+            return client
+        return client._replace(actions=frozenset(action for action in actions if client.settings.does(action)))
 
     def offered(self, client: Client, effects: Effects, now: float) -> Effects:
         """Take what answers a DISCOVER; returns what of it is done at once."""

@@ -5,19 +5,21 @@ The table of ROMs with their faults is in `mtftpd.quirks`; here it is asked once
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
 
 from mtftpd.core import option_codes as code
 from mtftpd.core.addresses.leases import MAX_IDENTIFIER, ClientKey
 from mtftpd.core.learning.fallback import NodeStage, Trigger
 from mtftpd.core.learning.lessons import Firmware
 from mtftpd.core.node_settings import NodeSettings
-from mtftpd.quirks.evidence import Fingerprint, evidence_of
-from mtftpd.quirks.matching import Identification, Step, identify
+from mtftpd.quirks.evidence import Fingerprint, evidence_by, evidence_of, fingerprint_of
+from mtftpd.quirks.matching import MAX_REMEMBERED, OUI_OCTETS, Identification, Step, identify
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.bootp import DhcpMessage
 from mtftpd.wire.datagram import HardwareAddress
+from mtftpd.wire.pxe_identity import IPXE
 
 ETHERNET, ETHERNET_OCTETS = 1, 6
 
@@ -37,9 +39,21 @@ class ClientKind(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """The sender of one message; ``architecture`` is the first of option 93, else that of option 60, else 0 (BIOS)."""
+class Traits(NamedTuple):
+    """What all clients are that send the same options from addresses of the same vendor."""
+
+    kind: ClientKind
+    architecture: int
+    """The first of option 93, else that of option 60, else 0 (BIOS)."""
+    is_ipxe: bool
+    rom: Identification
+    wants_boot_file: bool
+    vendor_class: bytes
+    """What option 60 of a reply calls it."""
+
+
+class Client(NamedTuple):
+    """The sender of one message; see `Traits` for those that it shares with others."""
 
     key: ClientKey
     hardware: HardwareAddress
@@ -47,15 +61,16 @@ class Client:
     architecture: int
     is_ipxe: bool
     rom: Identification
-    is_relayed: bool
     wants_boot_file: bool
+    vendor_class: bytes
     fingerprint: Fingerprint
+    firmware: Firmware
+    """What is learnt is kept under this."""
+    is_relayed: bool
     settings: NodeSettings = NO_SETTINGS
     """What is in force for it."""
     is_held: bool = False
     """Whether it is one of several interfaces of its machine, and not known to be the one that boots."""
-    vendor_class: bytes = b"PXEClient"
-    """What option 60 of a reply calls it."""
     stage: str = ""
     """The profile by its packets alone, where experience has shown another one."""
     restraint: Trigger | None = None
@@ -97,11 +112,6 @@ class Client:
         return self.restraint if self.settings.multicast else Trigger.F18
 
     @property
-    def firmware(self) -> Firmware:
-        """What is learnt is kept under this."""
-        return Firmware(self.hardware, self.fingerprint)
-
-    @property
     def node(self) -> NodeStage:
         """What is known by experience is kept under this."""
         return NodeStage(self.hardware, self.stage or self.rom.profile.id)
@@ -130,25 +140,37 @@ def recognise(message: DhcpMessage, settings: NodeSettings = NO_SETTINGS, *, by_
         if not identifier:
             return None
         key = ClientKey(hardware.htype, identifier, is_identifier=True)
-    evidence = evidence_of(message)
+    fingerprint = fingerprint_of(message)
+    vendor = HardwareAddress(hardware.htype, hardware.octets[:OUI_OCTETS])
+    takes_any = settings.does(ServerAction.OWN_CLASS)
+    traits = _traits(vendor, fingerprint, IPXE in options, message.message_type is None, takes_any)
+    if settings.rom:
+        traits = traits._replace(rom=identify(evidence_of(message), {hardware: settings.rom}))
+    firmware = Firmware(hardware, fingerprint)
+    return Client(key, hardware, *traits, fingerprint, firmware, int(message.giaddr) != 0, settings)
+
+
+@lru_cache(MAX_REMEMBERED)
+def _traits(
+    vendor: HardwareAddress, fingerprint: Fingerprint, has_ipxe_options: bool, is_bootp: bool, takes_any: bool
+) -> Traits:
+    """Return what ``vendor`` (htype and the first octets of chaddr) and the options of a client say.
+
+    ``takes_any`` is whether a PXE client may have a class of its own.
+    """
+    evidence = evidence_by(vendor, fingerprint, has_ipxe_options)
     said = evidence.client_class
-    if message.message_type is None:
+    if is_bootp:
         kind = ClientKind.BOOTP
-    elif said is None or (said.prefix not in _STANDARD_CLASSES and not settings.does(ServerAction.OWN_CLASS)):
+    elif said is None or (said.prefix not in _STANDARD_CLASSES and not takes_any):
         kind = ClientKind.OTHER
     else:
         kind = ClientKind.PXE if said.kind == "PXEClient" else ClientKind.HTTP
-    parameters = options.get(code.PARAMETER_LIST, b"")
-    return Client(
-        key=key,
-        hardware=hardware,
-        kind=kind,
-        architecture=evidence.architecture or 0,
-        is_ipxe=evidence.is_ipxe,
-        rom=identify(evidence, {hardware: settings.rom}),
-        fingerprint=evidence.fingerprint,
-        is_relayed=int(message.giaddr) != 0,
-        wants_boot_file=code.BOOT_FILE in parameters,
-        settings=settings,
-        vendor_class=said.prefix if said is not None else b"",
+    return Traits(
+        kind,
+        evidence.architecture or 0,
+        evidence.is_ipxe,
+        identify(evidence),
+        code.BOOT_FILE in fingerprint.parameters,
+        said.prefix if said is not None else b"",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 import pytest
 
@@ -24,9 +24,9 @@ class Desk:
 
     def give(self, number: int, now: float = 0.0, *, is_short: bool = True, group: str = "", at: int = 0) -> str:
         key = ClientKey(1, bytes((number,)))
-        address = IPv4Address(f"10.0.0.{at or number}")
+        address = f"10.0.0.{at or number}"
         self.holds.note(Hold(key, HardwareAddress(*key[:2]), address, group, now), is_short=is_short)
-        return str(address)
+        return address
 
     def expire(self, now: float) -> list[int]:
         return [hold.hardware.octets[0] for hold in self.holds.expire(now)]

@@ -49,7 +49,7 @@ class Asked:
         return self._planner.serves_type(self._with_settings(client(BIOS_ROM)), number)
 
     def _with_settings(self, client: Client) -> Client:
-        return replace(client, settings=self._settings.node(client.hardware))
+        return client._replace(settings=self._settings.node(client.hardware))
 
 
 def planner(boot: Boot, catalogue: Catalogue = ONE_IMAGE, settings: Settings = DHCP) -> Asked:
@@ -156,7 +156,7 @@ GEARS = replace(DHCP, faithful=False)
 
 
 def of_ipxe(name: str, catalogue: Catalogue, settings: Settings = GEARS, *, relayed: bool = False) -> BootPlan:
-    found = planner(Boot(name), catalogue, settings).plan(replace(client(IPXE), is_relayed=relayed))
+    found = planner(Boot(name), catalogue, settings).plan(client(IPXE)._replace(is_relayed=relayed))
     assert found is not None
     return found
 

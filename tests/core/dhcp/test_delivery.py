@@ -7,7 +7,8 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from mtftpd.core.dhcp.delivery import Delivery, Route, reachable, route, route_to_all, route_to_source
+from mtftpd.core.dhcp import delivery
+from mtftpd.core.dhcp.delivery import Delivery, Reach, Route, reachable, route, route_to_all, route_to_source
 from mtftpd.core.settings import Link, Ports, Settings
 from mtftpd.wire.bootp import BOOTREQUEST, BROADCAST_FLAG, DhcpMessage
 from mtftpd.wire.datagram import Endpoint, HardwareAddress
@@ -95,3 +96,12 @@ def test_only_hosts_that_are_served_can_be_reached(address: str, expected: bool)
     link = Link("eth1", 2, IPv4Address("10.0.0.1"), IPv4Network("10.0.0.0/24"))
     allowed = (IPv4Network("172.16.5.0/24"), IPv4Network("239.0.0.0/8"))
     assert reachable(Settings(link, allowed=allowed), address) is expected
+
+
+def test_what_is_known_of_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "MAX_KNOWN", 2)
+    reach = Reach(Settings(Link("eth1", 2, IPv4Address("10.0.0.1"), IPv4Network("10.0.0.0/24"))))
+    for _ in range(2):
+        assert [reach.covers(f"10.0.{third}.30") for third in range(4)] == [True, False, False, False]
+        assert reach.covers("10.0.3.30") is False
+    assert len(reach._known) <= 2

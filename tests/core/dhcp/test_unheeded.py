@@ -79,13 +79,13 @@ def test_only_answers_to_pxe_count() -> None:
     for _ in range(5):
         assert watch.offered(client(), (Drop(DropReason.NO_ADDRESS, Endpoint("0.0.0.0", 68)),), 0.0) != ()
     assert watch.treated(client()).actions == set()
-    bootp = replace(client(), kind=ClientKind.BOOTP)
+    bootp = client()._replace(kind=ClientKind.BOOTP)
     assert [ask(watch, bootp, 10.0 * n)[0].actions for n in range(5)] == [set()] * 5
 
 
 def test_a_reply_waits_and_a_newer_one_takes_its_place_and_time() -> None:
     watch = Unheeded(Learning())
-    who = replace(client(), actions=frozenset({ServerAction.DELAY_REPLY}))
+    who = client()._replace(actions=frozenset({ServerAction.DELAY_REPLY}))
     assert watch.offered(who, reply(1), 1.0) == (OFFER,)
     assert watch.offered(who, reply(2), 2.0) == (OFFER,)
     assert watch.next_deadline() == 1.0 + DELAY_SECONDS
@@ -105,7 +105,7 @@ def test_a_raspberry_is_made_to_wait_and_told_twice() -> None:
 
 def test_a_request_ends_the_repetition() -> None:
     watch = Unheeded(Learning())
-    who = replace(client(), actions=frozenset({ServerAction.REPEAT_OFFER}))
+    who = client()._replace(actions=frozenset({ServerAction.REPEAT_OFFER}))
     assert watch.offered(who, reply(1), 1.0) == reply(1)
     watch.requested(who, 1.1)
     assert watch.tick(1.0 + REPEAT_SECONDS) == ()
@@ -119,7 +119,7 @@ def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for n in range(3):
             watch.offered(client(number), reply(1), 10.0 * n)
     assert [bool(watch.treated(client(number)).actions) for number in (1, 2, 3)] == [False, True, True]
-    one, two = (replace(client(number), actions=frozenset({ServerAction.DELAY_REPLY})) for number in (1, 2))
+    one, two = (client(number)._replace(actions=frozenset({ServerAction.DELAY_REPLY})) for number in (1, 2))
     assert watch.offered(one, reply(1), 40.0) == (OFFER,)
     assert watch.offered(two, reply(1), 40.0) == reply(1)
 

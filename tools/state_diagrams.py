@@ -16,7 +16,7 @@ from mtftpd.core.mtftp import states as mtftp_states
 from mtftpd.core.nodes import states as node_states
 from mtftpd.core.nodes.states import NodeState
 from mtftpd.core.tftp import multicast as tftp_multicast
-from mtftpd.core.tftp import transfer as tftp
+from mtftpd.core.tftp import states as tftp_states
 from mtftpd.rom import dhcp as rom_dhcp
 from mtftpd.rom import mtftp as rom_mtftp
 from mtftpd.rom import tftp as rom_tftp
@@ -59,7 +59,12 @@ def machines() -> tuple[Machine, ...]:
     """Return every machine of the server, then those of the simulated ROMs."""
     return (
         _of_classes("The session of a group", mtftp_states),
-        _of_enums("One unicast transfer", tftp, (tftp.State.OFFERED, tftp.State.FIRST), tftp.TABLE),
+        _of_enums(
+            "One unicast transfer",
+            tftp_states,
+            (tftp_states.State.OFFERED, tftp_states.State.FIRST),
+            tftp_states.TABLE,
+        ),
         _of_classes("The session of iPXE's group", carousel_states),
         _of_enums(
             "One transfer with option multicast", tftp_multicast, (tftp_multicast.State.CALLED,), tftp_multicast.TABLE

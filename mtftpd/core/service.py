@@ -82,6 +82,7 @@ class BootService:
         self._tftp = TftpService(settings, catalogue, self._dhcp.offered, self.learning.actions, self._dhcp.left_out_at)
         self._multicast = MulticastService(settings, catalogue, self._dhcp.allows_multicast)
         self._tftp.divert(self._multicast.open)
+        self._tftp.remind(self._dhcp.is_leased)
         self._single_port = SinglePort(self._tftp.stays_on_69)
         self.nodes = NodeWatch(settings, catalogue, self.nics)
         self._admission = Admission(settings.bandwidth, self.nodes.has_tried)

@@ -138,6 +138,11 @@ class DhcpService:
             return settings.without
         return settings.node(who.hardware, who.uuid, settings.subnet_of(IPv4Address(address))).without
 
+    def is_leased(self, address: str, now: float) -> bool:
+        """Return whether a client holds ``address``, which we have given it."""
+        lease = self._servers.book.at(IPv4Address(address), now)
+        return lease is not None and lease.state is LeaseState.BOUND
+
     def allows_multicast(self, address: str) -> bool:
         """Return whether no section says ``multicast = false`` to the node at ``address``."""
         settings, who = self._servers.settings, self._whereabouts.at(address)

@@ -9,7 +9,8 @@ from mtftpd.core.effects import Effects, Report, ReportKind
 from mtftpd.core.filenames import shown
 from mtftpd.core.learning.lessons import Sign
 from mtftpd.core.tftp.negotiation import DEFAULT_BLOCK_SIZE
-from mtftpd.core.tftp.transfer import Outcome, State, Transfer
+from mtftpd.core.tftp.states import State
+from mtftpd.core.tftp.transfer import Outcome, Transfer
 
 PLAIN_AFTER_REPEATS = 2
 """The next identical request, after so many whose OACK was never answered, is answered without options (quirk Q81)."""

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from mtftpd.core.effects import FIRST_TRANSFER
 from mtftpd.core.images import Image
-from mtftpd.core.tftp.transfer import State, Transfer
+from mtftpd.core.tftp.states import State
+from mtftpd.core.tftp.transfer import Transfer
 from mtftpd.wire.datagram import Endpoint
 
 MAX_TRANSFERS = 4_000

@@ -27,19 +27,13 @@ from mtftpd.core.images import Image
 from mtftpd.core.learning.lessons import ACTIONS
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.core.tftp.habits import Habits
-from mtftpd.core.tftp.negotiation import (
-    DEFAULT_BLOCK_SIZE,
-    MAX_BLOCK_SIZE,
-    MAX_WINDOW,
-    Granted,
-    Limits,
-    largest_block,
-    negotiate,
-)
+from mtftpd.core.tftp.negotiation import Granted, Limits, negotiate
 from mtftpd.core.tftp.refusals import Refusals
 from mtftpd.core.tftp.register import Register
 from mtftpd.core.tftp.reports import Tally, TftpStatistics, end_report, refusal_report, start_report
-from mtftpd.core.tftp.transfer import Asked, Outcome, State, Transfer
+from mtftpd.core.tftp.states import State
+from mtftpd.core.tftp.transfer import Asked, Outcome, Transfer
+from mtftpd.core.tftp.treatment import Actions, Treatment
 from mtftpd.errors import Malformed
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import Datagram, Endpoint
@@ -70,20 +64,20 @@ class TftpService:
         settings: Settings,
         catalogue: Catalogue,
         offered: Callable[[str], str | None],
-        learnt: Callable[[str], frozenset[ServerAction]] = lambda _address: _NO_ACTIONS,
-        left_out: Callable[[str], frozenset[ServerAction]] | None = None,
+        learnt: Actions = lambda _address: _NO_ACTIONS,
+        left_out: Actions | None = None,
     ) -> None:
+        self._habits = Habits()
+        self._treatment = Treatment(settings, self._habits, learnt, left_out)
         self._configure(settings, catalogue)
         self._offered = offered
-        self._learnt = learnt
-        self._left_out = left_out or (lambda _address: self._settings.without)
+        self._is_leased: Callable[[str, float], bool] = lambda *_: False
         self._register = Register()
         self._transfers = self._register.transfers
         self._deadlines: Deadlines[int] = Deadlines()
         # At most one: the shell answers before it reads on, and whoever does not forgets the request.
         self._looking_up: Asked | None = None
         self._lookup = 0
-        self._habits = Habits()
         self._refusals = Refusals()
         self._tally = Tally()
         self._divert: Diversion = lambda *_: ((), False)
@@ -91,6 +85,10 @@ class TftpService:
     def divert(self, takes: Diversion) -> None:
         """Let ``takes`` answer requests that it returns True for, with what is to be done in any case."""
         self._divert = takes
+
+    def remind(self, is_leased: Callable[[str, float], bool]) -> None:
+        """Repeat first replies unasked to addresses that ``is_leased`` knows to be those of our own clients."""
+        self._is_leased = is_leased
 
     def receive(self, datagram: Datagram, now: float) -> Effects:
         """Take one datagram of port 69 or of a transfer's socket."""
@@ -120,7 +118,7 @@ class TftpService:
 
     def stays_on_69(self, address: str, now: float) -> bool:
         """Return whether the transfers of ``address`` must not leave port 69 (quirk Q69)."""
-        return self._does(ServerAction.SINGLE_PORT, address, now)
+        return self._treatment.does(ServerAction.SINGLE_PORT, address, now)
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is wanted next."""
@@ -139,7 +137,9 @@ class TftpService:
             transfer = self._transfers.get(socket)
             if transfer is None:
                 continue  # closed just now, because too many linger
-            if transfer.deadline > now:
+            if transfer.half_open:
+                effects += self._await_answer(transfer, now)
+            elif transfer.deadline > now:
                 self._deadlines.set(socket, transfer.deadline)
             elif transfer.state is State.LINGER:
                 effects += self._close(transfer)
@@ -176,6 +176,7 @@ class TftpService:
     def _configure(self, settings: Settings, catalogue: Catalogue) -> None:
         link = settings.link
         self._settings = settings
+        self._treatment.reconfigure(settings)
         self._broadcasts = {"255.255.255.255", str(link.network.broadcast_address)} - {str(link.address)}
         self._catalogue = catalogue
         self._catalogued = frozenset(image.key for image in catalogue.images)
@@ -197,7 +198,7 @@ class TftpService:
         if packet.opcode != Opcode.RRQ:
             return self._refuse(source, packet.filename, ErrorCode.ACCESS_VIOLATION, "this server is read-only", now)
         # An image has no lines to translate: netascii is octet (quirk Q101).
-        modes = {OCTET, NETASCII} if self._may(ServerAction.NETASCII_IS_OCTET, source.address) else {OCTET}
+        modes = {OCTET, NETASCII} if self._treatment.may(ServerAction.NETASCII_IS_OCTET, source.address) else {OCTET}
         if packet.mode not in modes:
             return self._refuse(source, packet.filename, ErrorCode.ILLEGAL_OPERATION, "only octet mode is served", now)
         return self._on_read_request(packet, source, hash(datagram.data), now)
@@ -212,7 +213,7 @@ class TftpService:
 
     def _on_read_request(self, request: Request, peer: Endpoint, fingerprint: int, now: float) -> Effects:
         before = self._register.of_peer(peer)
-        dedupes = self._may(ServerAction.DEDUPE_RRQ, peer.address)
+        dedupes = self._treatment.may(ServerAction.DEDUPE_RRQ, peer.address)
         if dedupes and before is not None and before.fingerprint == fingerprint and before.state is not State.LINGER:
             answer = self._answer_again(before, now)
             if answer is not None:
@@ -221,9 +222,9 @@ class TftpService:
                 # It lives on: an OACK that is only late may still be accepted, and goes with that transfer alone.
                 return self._open_plain(before, now)
         ended = self._retire(before, now) if dedupes else ()
-        reads = normalise if self._may(ServerAction.FIX_NAME, peer.address) else taken_literally
+        reads = normalise if self._treatment.may(ServerAction.FIX_NAME, peer.address) else taken_literally
         name = reads(request.filename)
-        if name == "" and self._may(ServerAction.EMPTY_NAME_TO_OFFERED, peer.address):
+        if name == "" and self._treatment.may(ServerAction.EMPTY_NAME_TO_OFFERED, peer.address):
             name = self._offered_name(peer.address)
             if not name:
                 text = "no file name, and none was offered"
@@ -252,7 +253,7 @@ class TftpService:
         """Answer a repeated request from the transfer that it has, or None if that one is not meant."""
         if transfer.half_open:
             sign = self._habits.asked_in_vain(transfer, now)
-            if sign is not None and self._may(ACTIONS[sign], transfer.peer.address):
+            if sign is not None and self._treatment.may(ACTIONS[sign], transfer.peer.address):
                 self._habits.suspect(transfer.peer.address, sign)
                 return None
             self._register.asked_again(transfer)
@@ -294,27 +295,10 @@ class TftpService:
 
     # Transfers
 
-    def _does(self, action: ServerAction, address: str, now: float) -> bool:
-        """Return whether ``action`` is done for ``address``: it is not left out, and what it showed asks for it."""
-        asked = any(ACTIONS[sign] is action for sign in self._habits.of(address, now))
-        return self._may(action, address) and (asked or action in self._learnt(address))
-
-    def _may(self, action: ServerAction, address: str) -> bool:
-        return action not in self._left_out(address)
-
-    def _limits(self, address: str, now: float) -> Limits:
-        settings = self._settings
-        clamps = self._may(ServerAction.CLAMP_BLKSIZE, address)
-        fitting = largest_block(settings.link.mtu) if clamps else MAX_BLOCK_SIZE
-        if self._does(ServerAction.SMALL_BLOCKS, address, now):
-            fitting = DEFAULT_BLOCK_SIZE
-        window = 1 if self._does(ServerAction.WINDOW_1, address, now) else MAX_WINDOW
-        return Limits(fitting, window, settings.rollover, self._left_out(address))
-
     def _open(self, asked: Asked, image: Image, now: float) -> Effects:
         address = asked.peer.address
-        options = () if self._does(ServerAction.REFUSE_OPTIONS, address, now) else asked.options
-        limits = self._limits(address, now)
+        options = () if self._treatment.does(ServerAction.REFUSE_OPTIONS, address, now) else asked.options
+        limits = self._treatment.limits(address, now)
         effects, is_taken = self._divert(asked._replace(options=options), image, limits, now)
         return effects if is_taken else effects + self._begin(asked, image, negotiate(options, image.size, limits), now)
 
@@ -323,13 +307,23 @@ class TftpService:
         asked = Asked(before.peer, before.name, (), before.fingerprint)
         self._register.borrow_again(before.image)
         room = self._evict(asked.peer.address, now)
-        granted = Granted(rollover=self._settings.rollover, without=self._left_out(asked.peer.address))
+        granted = Granted(rollover=self._settings.rollover, without=self._treatment.without(asked.peer.address))
         return room + self._begin(asked, before.image, granted, now)
 
     def _begin(self, asked: Asked, image: Image, granted: Granted, now: float) -> Effects:
         transfer = Transfer(self._register.take_socket(), asked, image, granted, now)
         self._register.add(transfer)
-        return (OpenTransfer(transfer.socket, transfer.peer), transfer.first_reply(), start_report(transfer))
+        opened = (OpenTransfer(transfer.socket, transfer.peer), transfer.first_reply(), start_report(transfer))
+        return opened + self._await_answer(transfer, now) if self._is_leased(asked.peer.address, now) else opened
+
+    def _await_answer(self, transfer: Transfer, now: float) -> Effects:
+        """Remind a client of ours of the first reply when it is time to, and set the time of the next reminder."""
+        due = transfer.reminder_at
+        reminder = (transfer.remind(),) if due is not None and due <= now else ()
+        due = transfer.reminder_at
+        if due is not None:
+            self._deadlines.set(transfer.socket, due)
+        return reminder
 
     def _from_stranger(self, socket: int, source: Endpoint, data: bytes) -> Effects:
         """Tell a wrong port so and go on (RFC 1350 section 4); an ERROR never answers an ERROR."""
@@ -358,7 +352,7 @@ class TftpService:
         if isinstance(packet, Error):
             transfer.abort(packet, now)
             ended = self._ended(transfer, now)
-            if self._may(ServerAction.NO_ERROR_REPLY, transfer.peer.address):
+            if self._treatment.may(ServerAction.NO_ERROR_REPLY, transfer.peer.address):
                 return ended
             return (Send(transfer.socket, transfer.peer, build(Error(ErrorCode.NOT_DEFINED, "aborted"))), *ended)
         return (Drop(DropReason.UNEXPECTED, transfer.peer, type(packet).__name__),)

@@ -1,23 +1,7 @@
-"""The machine of one unicast transfer: RFC 1350 with the options of RFC 2347, read requests only.
-
-The rules:
-
-1. The first reply is an OACK, or DATA 1 when no option was granted.  Until the client has answered it, nothing is
-   sent again unasked: its request may have been forged, and every ROM repeats its own.
-2. Then a window of blocks is out (one block without RFC 7440).  An ACK of a block in it sends the window that starts
-   behind that block, but goes back at most once in a round trip; an ACK of the last block of the file is the end.
-3. An ACK of anything else is ignored (RFC 1123 4.2.3.1, Sorcerer's Apprentice).  The one exception: the ACK before the
-   window, when the window has been repeated at least once and a round trip ago, is the client asking for it.
-4. Without an answer the window is repeated: after a measured round trip, after twice that, then more and more slowly;
-   a ROM may never ask again (quirk Q92) or may be writing to flash (quirk Q102).
-5. The last ACK is optional (quirk Q87): a last window that was repeated without an answer is a transfer that is done.
-6. An ERROR ends the transfer and is never answered.
-7. When it is over, the socket lingers: late packets must not draw an ICMP message (mtftp.md FBK-02).
-"""
+"""One unicast transfer.  Its rules, states and transitions are in `mtftpd.core.tftp.states`."""
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import NamedTuple
 
 from mtftpd.core.effects import ReportKind, Send, SendRun, new_run
@@ -26,68 +10,16 @@ from mtftpd.core.images import Image
 from mtftpd.core.rtt import CAP, RoundTrip
 from mtftpd.core.tftp.block_numbers import MAX_NUMBER, block_meant, number_on_wire
 from mtftpd.core.tftp.negotiation import Granted, Pairs
+from mtftpd.core.tftp.states import TABLE, Event, State
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import Endpoint
 from mtftpd.wire.tftp import Error, ErrorCode, OptionAck, build
 
-
-class State(Enum):
-    """Where a transfer is; what each state knows besides is in the comments of `Transfer`."""
-
-    OFFERED = "OACK sent, ACK 0 awaited"
-    FIRST = "DATA 1 sent, ACK 1 awaited"
-    SENDING = "a window is out"
-    LAST = "the last window is out"
-    LINGER = "over, the socket stays open for late packets"
-
-
-class Event(Enum):
-    """What moves a transfer from state to state."""
-
-    NEXT = "an ACK in the window; more than one window is left"
-    TAIL = "an ACK in the window; the next window is the last"
-    COMPLETE = "an ACK of the last block"
-    UNANSWERED = "the last window was repeated often enough"
-    SILENCE = "the client says nothing any more"
-    ABORT = "the client sent an ERROR"
-    ENDED = "the server ends it: file changed, client started over, room needed"
-
-
-TABLE: dict[State, dict[Event, State]] = {
-    State.OFFERED: {
-        Event.NEXT: State.SENDING,
-        Event.TAIL: State.LAST,
-        Event.SILENCE: State.LINGER,
-        Event.ABORT: State.LINGER,
-        Event.ENDED: State.LINGER,
-    },
-    State.FIRST: {
-        Event.NEXT: State.SENDING,
-        Event.TAIL: State.LAST,
-        Event.COMPLETE: State.LINGER,
-        Event.SILENCE: State.LINGER,
-        Event.ABORT: State.LINGER,
-        Event.ENDED: State.LINGER,
-    },
-    State.SENDING: {
-        Event.NEXT: State.SENDING,
-        Event.TAIL: State.LAST,
-        Event.SILENCE: State.LINGER,
-        Event.ABORT: State.LINGER,
-        Event.ENDED: State.LINGER,
-    },
-    State.LAST: {
-        Event.TAIL: State.LAST,
-        Event.COMPLETE: State.LINGER,
-        Event.UNANSWERED: State.LINGER,
-        Event.ABORT: State.LINGER,
-        Event.ENDED: State.LINGER,
-    },
-    State.LINGER: {},
-}
-
 HALF_OPEN_SECONDS = 30.0
 """A first reply is forgotten after this: no ROM waits more than 20 s for one (quirk Q93)."""
+REMINDERS = (1.0, 3.0, 7.0, 15.0)
+"""Seconds after the first reply: all before a ROM has given up (quirk Q93).  A forged request draws five packets at the
+most, and only to a node of ours."""
 LINGER_SECONDS = 5.0
 """The slowest ROM re-sends its last ACK after 4 s (quirk Q94)."""
 GIVE_UP_SECONDS = 60.0
@@ -162,6 +94,7 @@ class Transfer:
         "name",
         "outcome",
         "peer",
+        "reminders",
         "repeats",
         "resent",
         "retransmissions",
@@ -191,9 +124,10 @@ class Transfer:
         self.longest_wait = CAP if granted.timeout is None else min(CAP, float(granted.timeout))
         self.last = image.blocks(granted.block_size)
         self.started = now
-        # OFFERED and FIRST: what was sent, and how often.
+        # OFFERED and FIRST: what was sent, how often at the client's asking and how often unasked.
         self._reply = build(OptionAck(granted.options)) if granted.options else b""
         self.repeats = 0
+        self.reminders = 0
         # SENDING and LAST: blocks base to sent are out since sent_at; if they were repeated, since _window_at.
         self.state = State.OFFERED if self._reply else State.FIRST
         self.base = self.sent = 0 if self._reply else 1
@@ -244,6 +178,17 @@ class Transfer:
         """Answer the same request again, in the same words."""
         self.repeats += 1
         self.sent_at = now
+        return self.first_reply()
+
+    @property
+    def reminder_at(self) -> float | None:
+        """When the client is to be reminded of the first reply next if its address is ours; None for never."""
+        may = self.half_open and not self.repeats and ServerAction.RETRANSMIT not in self._without
+        return self.sent_at + REMINDERS[self.reminders] if may and self.reminders < len(REMINDERS) else None
+
+    def remind(self) -> Send | SendRun:
+        """Send the first reply again, unasked."""
+        self.reminders += 1
         return self.first_reply()
 
     def advance(self, now: float) -> SendRun:

@@ -119,6 +119,19 @@ def test_the_leases_of_an_earlier_run() -> None:
     assert again.node(SYSTEM).boot().message.yiaddr == given
 
 
+def test_an_address_is_leased_from_the_ack_to_the_end_of_the_lease() -> None:
+    lab = Lab()
+    node = lab.node()
+    offer = node.discover()
+    address = str(offer.message.yiaddr)
+    assert not lab.service.is_leased(address, lab.now)
+    node.select(offer)
+    assert lab.service.is_leased(address, lab.now)
+    assert not lab.service.is_leased("10.0.0.199", lab.now)
+    assert not lab.service.is_leased("192.0.2.7", lab.now)
+    assert not lab.service.is_leased(address, lab.now + 10**6)
+
+
 def of_saved(lab: Lab) -> list[tuple[str, LeaseState, float, bool]]:
     found = [(str(each.address), each.state, each.expires, each.awaited) for each in lab.saved]
     lab.saved.clear()

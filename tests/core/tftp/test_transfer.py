@@ -10,6 +10,7 @@ from mtftpd.core.effects import ReportKind, Send, SendRun
 from mtftpd.core.images import Image
 from mtftpd.core.rtt import FLOOR, INITIAL
 from mtftpd.core.tftp.negotiation import Granted
+from mtftpd.core.tftp.states import TABLE, Event, State
 from mtftpd.core.tftp.transfer import (
     CARRIED_SECONDS,
     GIVE_UP_SECONDS,
@@ -17,11 +18,8 @@ from mtftpd.core.tftp.transfer import (
     LAST_GRACE_SECONDS,
     LINGER_SECONDS,
     MAX_REPEATS,
-    TABLE,
     Asked,
-    Event,
     Outcome,
-    State,
     Transfer,
 )
 from mtftpd.wire.datagram import Endpoint

@@ -18,7 +18,7 @@ from mtftpd.core.learning.audiences import REST_SECONDS
 from mtftpd.wire.datagram import HardwareAddress
 
 MAX_ALARMS = 256
-"""Alarms that are remembered: 256 * ~400 octets are 100 KB; the one that was quiet for longest goes first."""
+"""Alarms at once: 256 * ~400 octets are 100 KB.  Beyond that the one that was quiet for longest is told to be over."""
 MAX_SEEN = 8_192
 """Machine identifiers and transaction numbers that are compared: 2 * 8,192 * ~250 octets are 4 MB."""
 XID_SECONDS = 60.0
@@ -99,7 +99,7 @@ class Alarms:
             self._over.set(key, now + QUIET[kind])
         if len(self._alarms) > MAX_ALARMS:
             # A condition of the configuration is never told again, so it is kept.
-            self._forget(next((each for each in self._alarms if each[0] in QUIET), key))
+            self._end(next((each for each in self._alarms if each[0] in QUIET), key))
 
     def over(self, kind: AlarmKind, subject: str) -> None:
         """Take note that it is over; nothing happens when there was no such alarm."""

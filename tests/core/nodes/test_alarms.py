@@ -178,6 +178,7 @@ def test_what_stands_is_kept_when_others_are_forgotten() -> None:
         alarms.raise_alarm(AlarmKind.SILENT, str(number), "", number)
     subjects = [alarm.subject for alarm in alarms.statistics()]
     assert subjects == [str(SERVER), *(str(number) for number in range(6, MAX_ALARMS + 5))]
+    assert told(tuple(alarms.reports), ReportKind.ALARM_OVER) == [AlarmKind.SILENT.value] * 6, "each begins and ends"
     alarms.over(AlarmKind.SILENT, "0")
     alarms.stand(AlarmKind.SERVER_ADDRESS, {str(n): "" for n in range(MAX_ALARMS + 2)}, 0.0)
     assert len(alarms.statistics()) == MAX_ALARMS

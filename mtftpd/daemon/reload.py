@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -24,10 +24,11 @@ from mtftpd.daemon.config import Config, Sources, load
 from mtftpd.daemon.journal import say
 from mtftpd.daemon.option_table import BY_NAME, FIXED_WHILE_RUNNING
 from mtftpd.daemon.problems import Problem, raise_if_any
-from mtftpd.daemon.settings import warnings_for
+from mtftpd.daemon.settings import bandwidth_for, rate_text, warnings_for
 from mtftpd.daemon.store import Store
 from mtftpd.errors import StartupError
 from mtftpd.net.images import ImageStore
+from mtftpd.net.interfaces import with_speed
 
 Look = tuple[tuple[int, int, int, int] | None, ...]
 """Device, inode, size and time of change of every image, None for one that is not there."""
@@ -60,8 +61,9 @@ class Reloader:
             return await self._reload()
 
     async def watch(self) -> None:
-        """Look at the files of the images, about once a second; take new content when it has settled."""
+        """Look at the interface and the files of the images, about once a second; take new content when it settled."""
         async with self._one_at_a_time:
+            self._watch_speed()
             await self._watch()
             self._close_unused()
 
@@ -94,17 +96,31 @@ class Reloader:
             return
         say(logging.INFO, "images-changed", (("images", len(self.assembly.catalogue.images)),))
 
+    def _watch_speed(self) -> None:
+        """Take another speed of the link: it may have had no carrier at the start, or another partner since."""
+        config, settings = self.assembly.config, self.assembly.settings
+        link = with_speed(settings.link)
+        if link == settings.link:
+            return
+        settings = replace(settings, link=link, bandwidth=bandwidth_for(config, link))
+        self._take(replace(self.assembly, settings=settings))
+        say(logging.INFO, "link-speed", (("interface", link.name), ("rate", rate_text(config, link))))
+
     async def _replace(self, config: Config) -> None:
-        link = self.assembly.settings.link
         service = self._parts.service
-        assembly = await assemble_aside(config, link, self._parts.store)
-        self._parts.perform(service.reconfigure(assembly.settings, assembly.catalogue, time.monotonic()))
-        self.assembly = assembly
+        assembly = await assemble_aside(config, self.assembly.settings.link, self._parts.store)
+        self._take(assembly)
         tell_warnings(assembly, service.groups)
         if self._parts.state is not None:
             self._parts.state.save_digests(self._parts.store.digests)
             self._parts.state.save_groups(service.groups.assignments())
         self._close_unused()
+
+    def _take(self, assembly: Assembly) -> None:
+        """Put ``assembly`` in force; raises `BadConfig`, and then nothing has changed."""
+        service = self._parts.service
+        self._parts.perform(service.reconfigure(assembly.settings, assembly.catalogue, time.monotonic()))
+        self.assembly = assembly
 
     def _close_unused(self) -> None:
         self._parts.store.close_retired(self._parts.service.images_in_use())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Final
 
@@ -77,6 +77,12 @@ def _link(address: _Address) -> Link:
         speed=speed,
         half_duplex=half_duplex,
     )
+
+
+def with_speed(link: Link) -> Link:
+    """Return ``link`` with the speed that its interface reports now; as it is, while that is not known."""
+    speed, half_duplex = link_speed(link.name)
+    return replace(link, speed=speed, half_duplex=half_duplex) if speed else link
 
 
 def _can_boot_nodes(name: str) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from dataclasses import replace as with_fields
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from mtftpd.daemon.reload import Parts, Reloader
 from mtftpd.daemon.store.sqlite import SqliteStore, remembered_groups
 from mtftpd.net.candidates import Candidate, Progress
 from mtftpd.net.images import ImageChanged, ImageStore
+from mtftpd.net.namespaces import private_network
 from mtftpd.wire.datagram import Datagram, Endpoint, HardwareAddress
 from tests.patience import PATIENCE
 
@@ -293,3 +296,33 @@ async def test_a_reload_that_is_cancelled_stops_hashing(running: Running, monkey
         nursery.cancel_scope.cancel()
     assert running.service.catalogue is before
     assert len(running.store) == 1
+
+
+def link(*words: str) -> None:
+    subprocess.run(("ip", "link", *words), check=True)
+
+
+@pytest.mark.system
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+async def test_a_link_that_says_its_speed_later_has_a_limit_from_then_on(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "mtftpd")
+    settings = with_fields(running.service.settings, link=with_fields(LINK, name="one"))
+    running.reloader.assembly = with_fields(running.reloader.assembly, settings=settings)
+    with private_network():
+        await running.reloader.watch()
+        assert running.service.settings.bandwidth.rate == 0, "nobody knows how fast it is"
+        link("add", "one", "type", "veth", "peer", "name", "other")
+        for name in ("one", "other"):
+            link("set", name, "up")
+        await running.reloader.watch()
+        assert running.service.settings.bandwidth.rate == 8e9
+        link("delete", "one")
+        await running.reloader.watch()
+        assert running.service.settings.bandwidth.rate == 8e9, "what it said last holds"
+    (record,) = caplog.records
+    assert (record.event, dict(record.pairs)["rate"]) == (  # type: ignore[attr-defined]
+        "link-speed",
+        "8000 Mbit/s, 80% of full-duplex 10000 Mbit/s",
+    )

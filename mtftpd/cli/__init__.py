@@ -17,13 +17,13 @@ COMMANDS = {
     "check": "Print the effective configuration; nothing is sent.",
     "status": "Show what the running server and its nodes are doing.",
     "trace": "Show every packet and decision of one node.",
-    "session": "Show the multicast sessions of the running server, or stop a pass.",
+    "session": "Show, stop, pause and start the multicast sessions.",
     "lease": "Show or release the leases of the running server.",
     "host": "Show the nodes that the running server knows, or forget one.",
     "demo": "Boot simulated nodes from the real server, here.",
     "simulate": "Boot thousands of simulated nodes in virtual time.",
     "rom": "What is known of boot ROMs; which ones are in a capture.",
-    "conformance": "Test any boot server, or the ROM of a machine, from the other side.",
+    "conformance": "Test any boot server, or the ROM of a machine.",
     "decode": "Show packets: a capture file, or hex, one line each.",
 }
 """Name and summary; the command is ``command`` in the module ``mtftpd.cli.NAME``."""

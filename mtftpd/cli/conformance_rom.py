@@ -42,7 +42,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--list", "listed", is_flag=True, help="Print the probes, and serve nobody.")
 def rom(**given: Any) -> int:
-    """Find out what the ROM of a real machine can bear, and how to serve it."""
+    """Find out what the ROM of a machine can bear, and how to serve it."""
     from mtftpd.conformance.clinic.probes import BY_ID, PROBES
 
     unknown = [name for name in given["only"] if name not in BY_ID]

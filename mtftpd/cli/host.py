@@ -53,9 +53,10 @@ Examples:
 @click.argument("node")
 @control_options
 def show(control: Path | None, as_json: bool, node: str) -> int:
-    """Show one NODE (hardware address or IPv4 address): its last transitions, and how the boots before ended.
+    """Show the last transitions of NODE, and its last boots.
 
-    With --state on the server, boots are remembered when it starts again.
+    NODE is a hardware address or an IPv4 address. With --state on the server, boots are remembered when it starts
+    again.
     """
     with connect(control) as server:
         answer = server.ask("node", node=node)
@@ -99,9 +100,10 @@ Examples:
 @click.argument("node")
 @control_options
 def forget(control: Path | None, as_json: bool, node: str) -> int:
-    """Remove the record of NODE (hardware address or IPv4 address) and what was learnt of it.
+    """Forget NODE, and what was learnt of it.
 
-    Its lease stays, and what runs runs on; its next boot is told of multicast again.
+    NODE is a hardware address or an IPv4 address. Its lease stays, and what runs runs on; its next boot is told of
+    multicast again.
     """
     with connect(control) as server:
         answer = server.ask("forget", node=node)

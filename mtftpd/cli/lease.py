@@ -30,7 +30,10 @@ Examples:
 )
 @control_options
 def list_leases(control: Path | None, as_json: bool) -> int:
-    """List all leases; a free one is kept for its client as long as nobody else needs it."""
+    """List all leases.
+
+    A free one is kept for its client as long as nobody else needs it.
+    """
     with connect(control) as server:
         leases = list(server.pages("leases", "leases"))
     if as_json:
@@ -54,7 +57,10 @@ Examples:
 @click.argument("address")
 @control_options
 def release(control: Path | None, as_json: bool, address: str) -> int:
-    """Let go of the lease of ADDRESS; its client is not told, so be sure that it is off."""
+    """Let go of the lease of ADDRESS.
+
+    Its client is not told, so be sure that it is off.
+    """
     with connect(control) as server:
         answer = server.ask("release", address=address)
     if as_json:

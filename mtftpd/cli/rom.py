@@ -49,7 +49,10 @@ def list_(quirks: bool) -> None:
 @rom.command(epilog="\b\nExamples:\n  mtftpd rom show intel-bios\n  mtftpd rom show Q81\n")
 @click.argument("name", metavar="ID")
 def show(name: str) -> None:
-    """Show one client or one quirk: ID is that of a client, or the number or the id of a quirk."""
+    """Show one client or one quirk.
+
+    ID is that of a client, or the number or the id of a quirk.
+    """
     if name in PROFILES:
         _show_profile(PROFILES[name])
         return
@@ -63,7 +66,9 @@ def show(name: str) -> None:
 @rom.command(epilog="\b\nExamples:\n  mtftpd rom match boot.pcapng\n  tcpdump -w - port 67 | mtftpd rom match -\n")
 @click.argument("file", type=click.File("rb"))
 def match(file: IO[bytes]) -> None:
-    """Tell which clients are in the DHCP requests of a pcapng or pcap capture, and by what they are recognised.
+    """Tell which clients are in a capture.
+
+    They are recognised by their DHCP requests; the capture is a pcapng or pcap file.
 
     One paragraph for each program on each hardware address: a ROM, a loader and a system are three.  The fingerprint
     is what to send in when a client needs a work-around that it does not get.

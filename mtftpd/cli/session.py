@@ -52,7 +52,10 @@ Examples:
 @click.argument("group")
 @control_options
 def show(control: Path | None, as_json: bool, group: str) -> int:
-    """Show one session, named by the address and port of its GROUP, and the nodes that were told of it."""
+    """Show the session of GROUP, and the nodes that were told of it.
+
+    GROUP is the address and port, as `list` shows them.
+    """
     with connect(control) as server:
         answer = server.ask("sessions", group=group)
     if as_json:
@@ -99,6 +102,8 @@ def pause(control: Path | None, as_json: bool, group: str) -> int:
     New nodes are not told of the group and boot by unicast at once. Nodes that were told of it are met with silence:
     they turn to unicast after one time of listening and three of opening. The pass stops behind the block that was sent
     last; only the group of iPXE completes its pass, because iPXE boots what it has when a group falls silent.
+
+    A pause ends with `start`, and with the server: it is not written down.
     """
     return _tell("pause-session", control, as_json, group)
 
@@ -113,10 +118,11 @@ Examples:
 @click.argument("group")
 @control_options
 def start(control: Path | None, as_json: bool, group: str) -> int:
-    """End the pause of GROUP, or its rest after many nodes have failed, and begin a pass.
+    """End the pause or the rest of GROUP, and begin a pass.
 
-    New nodes are told of the group again. A pass begins at once, without a master and from the first block, where nodes
-    were told of the group and it is known how fast their kind is; otherwise with the first client that opens it.
+    A group rests after many of its nodes have failed. New nodes are told of it again. A pass begins at once, without a
+    master and from the first block, where nodes were told of the group and it is known how fast their kind is;
+    otherwise with the first client that opens it.
     """
     return _tell("start-session", control, as_json, group)
 

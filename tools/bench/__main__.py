@@ -103,7 +103,7 @@ def table(title: str, rows: list[dict[str, Any]], columns: list[str], key: str) 
 @click.option("--only", type=click.Choice(["lockstep", "unicast"]), help="Run one kind of benchmark.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results.json and results.md.")
 def main(repeat: int, only: str | None, out: Path | None) -> None:
-    r"""Measure lock-step MTFTP and unicast TFTP of mtftpd and its peers, side by side.
+    """Measure lock-step MTFTP and unicast TFTP of mtftpd and its peers, side by side.
 
     \b
     Examples:

@@ -221,7 +221,7 @@ COLUMNS = ("clients", "number", "runs", "right: real", "simulated", "packets to 
 def main(
     names: tuple[str, ...], counts: tuple[int, ...], loss: float, repeat: int, kept: Path | None, patience: float
 ) -> None:
-    r"""Compare what real and what simulated clients make the server send.
+    """Compare what real and what simulated clients make the server send.
 
     \b
     Examples:

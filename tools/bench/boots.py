@@ -192,7 +192,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for boots.json and boots.md.")
 def main(only: str | None, servers: tuple[str, ...], scale: float, nodes: int | None, limit: float | None,
          repeat: int, out: Path | None) -> None:  # fmt: skip
-    r"""Boot many nodes at once from mtftpd and its peers, one server after the other.
+    """Boot many nodes at once from mtftpd and its peers, one server after the other.
 
     \b
     Examples:

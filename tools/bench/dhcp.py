@@ -167,7 +167,7 @@ def table(results: list[Result]) -> str:
 @click.option("--repeat", default=1, show_default=True, help="Runs of each server, by turns; medians are printed.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for dhcp.json and dhcp.md.")
 def main(clients: tuple[int, ...], chosen: tuple[str, ...], seconds: int, repeat: int, out: Path | None) -> None:
-    r"""Measure DHCP of mtftpd, Kea, ISC dhcpd and dnsmasq with perfdhcp, side by side; needs root.
+    """Measure DHCP of mtftpd, Kea, ISC dhcpd and dnsmasq with perfdhcp, side by side; needs root.
 
     \b
     Examples:

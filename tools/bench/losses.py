@@ -157,7 +157,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for losses.json and losses.md.")
 def main(clients: int, size: int, chosen: tuple[float, ...], limit: float, rate: str, servers: tuple[str, ...],
          out: Path | None) -> None:  # fmt: skip
-    r"""Boot clients that lose packets, from mtftpd and from atftpd.
+    """Boot clients that lose packets, from mtftpd and from atftpd.
 
     \b
     Examples:

@@ -106,7 +106,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 @click.option("--receivers", "counts", multiple=True, type=int, default=RECEIVERS, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for throughput.json and throughput.md.")
 def main(size: int, repeat: int, counts: tuple[int, ...], out: Path | None) -> None:
-    r"""Send blocks to a group as fast as they leave.
+    """Send blocks to a group as fast as they leave.
 
     \b
     Examples:

@@ -73,6 +73,8 @@ class Deadlines(Generic[K]):
 
     def take(self, now: float) -> K | None:
         """Return the key whose deadline was the first to come at ``now`` and forget that deadline, None without one."""
+        if not self._heap or self._heap[0][0] > now:
+            return None  # Every entry is as early as its deadline, or earlier.
         when = self.next()
         if when is None or when > now:
             return None

@@ -33,6 +33,8 @@ from mtftpd.core.tftp.service import TftpService
 from mtftpd.core.tftp.single_port import SinglePort
 from mtftpd.wire.datagram import Datagram, HardwareAddress
 
+_OF_DHCP = (int(Service.DHCP), int(Service.PXE))
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -105,7 +107,7 @@ class BootService:
             return self._single_port.outward(effects, now) if self._single_port.peers else effects
         self._mtftp.learn(effects, now)
         effects = self._learn(datagram, effects, now)
-        if datagram[0] in (Service.DHCP, Service.PXE):
+        if datagram[0] in _OF_DHCP:
             # Blocks that have waited must not leave with these: an ACK waits for its lease.
             return self.budget.charge(effects, now)
         return self._pass_on(effects, now)

@@ -33,6 +33,8 @@ MAX_DROP_LINES = 20
 """Lines about drops in one second: with forged sources each packet would be the first of its kind, 9.5 us a line."""
 MAX_HELD = 512
 """Lines that wait for the end of a turn: 512 * ~250 octets are 128 KB."""
+MAX_PAIRS = 1_024
+"""Values that are known as they are written: 1,024 * ~700 octets are 0.7 MB, and a file name has up to 500 of them."""
 MAX_VALUE = 200
 """Characters of one value: names come from the network, and a log line must not grow with them."""
 
@@ -195,7 +197,7 @@ class TextLines(logging.Formatter):
         """Return the line."""
         event, pairs, kind, text = _parts(record)
         words = [word for word in ("drop" if kind == "drop" else "", event, text) if word]
-        words += [f"{name}={_quoted(value)}" for name, value in pairs]
+        words += [_pair(name, value) for name, value in pairs]
         body = " ".join(words)
         if self._is_journal:
             return f"<{_PRIORITIES.get(record.levelno, 6)}>{body}"
@@ -233,6 +235,12 @@ def _parts(record: logging.LogRecord) -> tuple[str, Pairs, str, str]:
 
 def _one_line(text: str) -> str:
     return "".join(letter if letter == " " or "!" <= letter <= "~" else f"\\x{ord(letter):02x}" for letter in text)
+
+
+@lru_cache(MAX_PAIRS, typed=True)
+def _pair(name: str, value: str | int) -> str:
+    """Return one value under its name; in a storm most are those of the line before."""
+    return f"{name}={_quoted(value)}"
 
 
 def _quoted(value: str | int) -> str:

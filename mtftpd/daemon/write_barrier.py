@@ -79,13 +79,15 @@ class WriteBarrier:
 
     def _save(self, effects: Effects) -> Effects:
         """Save the leases and return what can be performed at once."""
-        is_awaited = False
+        is_awaited, saved = False, 0
         for effect in effects:
-            if isinstance(effect, SaveLease):
-                self._store.save_lease(effect)
-                is_awaited = is_awaited or effect.awaited
-        rest = tuple(effect for effect in effects if not isinstance(effect, SaveLease))
-        node = next((each.hardware for each in rest if isinstance(each, Report)), None)
+            if type(effect) is not SaveLease:
+                break  # All of them come first.
+            self._store.save_lease(effect)
+            is_awaited = is_awaited or effect.awaited
+            saved += 1
+        rest = effects[saved:]
+        node = next((each.hardware for each in rest if type(each) is Report), None)
         must_wait = is_awaited and not self.is_slow() and self._store.durable() < self._store.ticket()
         if not rest or not (must_wait or (node is not None and node in self._nodes)):
             return rest

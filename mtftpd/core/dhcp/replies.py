@@ -39,7 +39,6 @@ EXPENDABLE = (
 
 _NOWHERE = IPv4Address(0)
 _HAVE_CLASSES = (ClientKind.PXE, ClientKind.HTTP)
-_STRINGS_OF_CLIENT = (code.HOST_NAME, code.VENDOR_CLASS)
 _STRINGS_OF_SERVER = (code.DOMAIN_NAME, code.TFTP_SERVER_NAME, code.BOOT_FILE)
 
 
@@ -200,5 +199,5 @@ def _services(request: DhcpMessage, client: Client) -> dict[int, bytes]:
 
 def ends_strings(request: DhcpMessage) -> bool:
     """Return whether the sender ends its own strings with a NUL."""
-    host_name, vendor_class = (request.options.get(each, b"") for each in _STRINGS_OF_CLIENT)
-    return host_name.endswith(b"\0") or vendor_class.endswith(b"\0")
+    options = request.options
+    return options.get(code.HOST_NAME, b"").endswith(b"\0") or options.get(code.VENDOR_CLASS, b"").endswith(b"\0")

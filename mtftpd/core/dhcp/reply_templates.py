@@ -87,11 +87,12 @@ class ReplyTemplates:
         if client.settings.without:
             return None
         options = request.options
+        find = options.get
         values = (
             client.settings.entry.host_name.encode("ascii"),
-            options.get(code.CLIENT_IDENTIFIER),
-            options.get(code.MACHINE_IDENTIFIER),
-            options.get(code.RELAY_AGENT),
+            find(code.CLIENT_IDENTIFIER),
+            find(code.MACHINE_IDENTIFIER),
+            find(code.RELAY_AGENT),
         )
         is_ack = message is MessageType.ACK
         kind = _kind(is_ack, request, client, plan, grant, values)

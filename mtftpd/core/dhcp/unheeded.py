@@ -41,6 +41,9 @@ LADDER: Final = {
 }
 """By whether it is EFI: after how many OFFERs in vain what is suspected; the last one that fits counts."""
 
+PATIENT: Final = min(offers for steps in LADDER.values() for offers in steps)
+"""OFFERs in vain before anything is suspected."""
+
 BY_PROFILE: Final = frozenset({ServerAction.DELAY_REPLY, ServerAction.REPEAT_OFFER, ServerAction.REFUSE_OPTIONS})
 """Work-arounds that cost others something: they are done at once for the profiles of their quirks, and for nobody
 else before he has shown a sign."""
@@ -100,7 +103,7 @@ class Unheeded:
             self._asking.move_to_end(firmware)
             if len(self._asking) > MAX_ASKING:
                 self._asking.popitem(last=False)
-        delays, repeats = (action in client.actions for action in (ServerAction.DELAY_REPLY, ServerAction.REPEAT_OFFER))
+        delays, repeats = ServerAction.DELAY_REPLY in client.actions, ServerAction.REPEAT_OFFER in client.actions
         is_full = len(self._waiting) >= MAX_WAITING and firmware not in self._waiting
         if is_full or not (delays or repeats):
             return effects
@@ -139,7 +142,7 @@ class Unheeded:
     def _tried(self, client: Client) -> Sign | None:
         """Return what is suspected of ``client`` at its next OFFER."""
         asking = self._asking.get(client.firmware)
-        if asking is None or client.kind is not ClientKind.PXE:
+        if asking is None or asking.offers < PATIENT or client.kind is not ClientKind.PXE:
             return None
         steps = LADDER[client.architecture >= EFI]
         return next((steps[least] for least in sorted(steps, reverse=True) if asking.offers >= least), None)

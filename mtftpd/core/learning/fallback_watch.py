@@ -128,13 +128,13 @@ class FallbackWatch:
         """Return ``effects`` with the reports that they are a reason for."""
         more: Effects = ()
         for effect in effects:
-            if isinstance(effect, Report):
+            if type(effect) is Report:
                 reader = self._readers.get(effect.kind)
                 if reader is not None:
                     more += reader(effect, now)
-            elif isinstance(effect, Drop) and effect.reason is DropReason.UNHEARD:
+            elif type(effect) is Drop and effect.reason is DropReason.UNHEARD:
                 more += self._unheard(effect.source.address, now)
-            elif isinstance(effect, Drop) and effect.reason is DropReason.IN_VAIN:
+            elif type(effect) is Drop and effect.reason is DropReason.IN_VAIN:
                 more += self._blame(effect.source.address, Trigger.F11, now)
         return effects + more
 

@@ -33,6 +33,7 @@ MAX_SWAPPED = 1_024
 Machine = Session | Carousel
 """What a group has; the one that is compiled into iPXE has a carousel, unless only the faithful gear is wanted."""
 
+_SYSTEM = ClientKind.OTHER.value
 _TICKETS = frozenset({ReportKind.DHCP_ACKED, ReportKind.BOOTP_ANSWERED, ReportKind.PXE_ANSWERED})
 """Answers after which a ROM listens; an offer is not one of them, since it may take another."""
 
@@ -190,14 +191,16 @@ class MtftpService:
     def learn(self, effects: Effects, now: float) -> None:
         """Take note of who was told of a group and who goes on to something else, from what other machines report."""
         for effect in effects:
-            if isinstance(effect, Report):
-                detail = dict(effect.detail)
+            if type(effect) is Report:
                 if effect.kind in _TICKETS:
+                    detail = dict(effect.detail)
                     self._told(effect.address, str(detail.get("group", "")), str(detail.get("rom", "")), now)
                 elif effect.kind is ReportKind.TFTP_STARTED:
-                    self._gone(effect.address, str(detail["file"]), now)
-            sender = effect.sender if isinstance(effect, Report | Drop) else None
-            if sender is not None and sender.client == ClientKind.OTHER.value:
+                    self._gone(effect.address, str(dict(effect.detail)["file"]), now)
+            elif type(effect) is not Drop:
+                continue
+            sender = effect.sender
+            if sender is not None and sender.client == _SYSTEM:
                 self._gone(sender.address, "", now)
 
     def fetched_by_unicast(self, address: str, name: str, now: float) -> Effects:

@@ -47,6 +47,8 @@ _OPENED_IN_VAIN = frozenset(
 )
 _LOOKING = frozenset({NodeState.DISCOVER, NodeState.IGNORED, NodeState.OFFERED})
 _ANSWERED = frozenset({NodeState.ACKED, NodeState.LISTEN, NodeState.PASSIVE, NodeState.PROBE})
+_SYSTEM = ClientKind.OTHER.value
+_ROM = ClientKind.PXE.value
 _NAMES = {Service.DHCP: "DHCP", Service.PXE: "PXE", Service.TFTP: "TFTP"}
 _SILENT_STATES = frozenset({NodeState.SILENT})
 
@@ -79,6 +81,7 @@ class NodeWatch:
     def reconfigure(self, settings: Settings, catalogue: Catalogue) -> None:
         """Go on with another configuration; records stay."""
         self._settings = settings
+        self._own = str(settings.link.address)
         self._download.reconfigure(settings, catalogue)
 
     def learn(self, datagram: Datagram | None, effects: Effects, now: float) -> Effects:
@@ -177,10 +180,10 @@ class NodeWatch:
         if not sender.hardware.octets:
             return
         packet = f"{packet} xid {sender.xid:08x}"
-        if sender.server and sender.server != str(self._settings.link.address):
+        if sender.server and sender.server != self._own:
             text = f"{sender.hardware} takes the offer of DHCP server {sender.server}"
             self._alarms.raise_alarm(AlarmKind.FOREIGN_SERVER, sender.server, text, now)
-        if sender.client == ClientKind.OTHER.value:
+        if sender.client == _SYSTEM:
             self._system(sender, outcome, packet, now)
             return
         if type(outcome) is Drop and outcome.reason in _NOT_OURS:
@@ -219,7 +222,7 @@ class NodeWatch:
 
     def _discover(self, node: Node, sender: Sender, packet: str, now: float) -> bool:
         """Take a DISCOVER or BOOTP request; False for a late copy, which means nothing."""
-        stage = "ipxe" if sender.is_ipxe else "rom" if sender.client == ClientKind.PXE.value else sender.client
+        stage = "ipxe" if sender.is_ipxe else "rom" if sender.client == _ROM else sender.client
         is_quiet = now - node.asked_at >= QUIET_SECONDS
         is_new = not node.history
         if not is_new and not is_quiet:
@@ -343,7 +346,8 @@ def _describe(datagram: Datagram) -> str:
     """Name a packet in a few words; only its first octets are looked at."""
     service = _NAMES.get(datagram.socket, "")  # type: ignore[call-overload]
     if service in ("DHCP", "PXE"):
-        return f"{service} from {datagram.source}"
+        address, port = datagram.source
+        return f"{service} from {address}:{port}"
     number = int.from_bytes(datagram.data[:2], "big")
     try:
         name = Opcode(number).name

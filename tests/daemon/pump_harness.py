@@ -32,6 +32,8 @@ class Records:
 
     reports: list[Report] = field(default_factory=list)
     drops: list[Drop] = field(default_factory=list)
+    flushed: int = 0
+    """How many of the reports were there when a turn ended."""
 
     def report(self, report: Report) -> None:
         self.reports.append(report)
@@ -41,7 +43,7 @@ class Records:
         self.drops.append(drop)
 
     def flush(self) -> None:
-        """Keep on keeping."""
+        self.flushed = len(self.reports)
 
 
 @dataclass

@@ -142,6 +142,42 @@ def test_configure_chooses_the_form(root_logger: logging.Logger, monkeypatch: py
         assert reader.readline() == "<6>ready\n"
 
 
+def test_lines_of_the_core_are_written_together_and_in_order(
+    root_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MAX_HELD", 2)
+    stream = io.StringIO()
+    journal.configure("text", stream)
+    log = Journal()
+
+    def written() -> list[str]:
+        return [line.split(" ")[2] for line in stream.getvalue().splitlines()]
+
+    log.report(DONE)
+    assert written() == []
+    log.flush()
+    assert written() == ["tftp-done"]
+    log.report(DONE)
+    journal.say(logging.INFO, "ready")
+    assert written() == ["tftp-done", "tftp-done", "ready"]
+    log.report(DONE)
+    log.report(Report(ReportKind.PASS_ABORTED))
+    assert written()[3:] == ["tftp-done", "pass-aborted"]
+    for _ in range(3):
+        log.report(DONE)
+    assert len(written()) == 8, "no more than two wait"
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(root_logger: logging.Logger) -> None:
+    stream = io.StringIO()
+    journal.configure("text", stream)
+    log = Journal()
+    log.report(DONE)
+    stream.close()
+    log.flush()
+    assert log.reports == {ReportKind.TFTP_DONE: 1}
+
+
 def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
     primary, secondary = os.openpty()
     with os.fdopen(primary), os.fdopen(secondary, "w") as terminal:

@@ -54,6 +54,15 @@ async def test_a_datagram_is_answered_from_the_socket_asked(bench: Bench) -> Non
     assert (counters.sent, counters.sent_octets, counters.lost) == (5, 15, 0)
 
 
+async def test_a_turn_ends_for_those_who_collect_what_came_in_it(bench: Bench) -> None:
+    told = Report(ReportKind.DHCP_OFFERED)
+    async with bench.running(Script(lambda _asked: (told,))) as pump, client() as asking:
+        await asking.sendto(b"abc", bench.port(Service.DHCP))
+        await until(lambda: bench.records.flushed == 1)
+        pump.perform((told,))
+        assert bench.records.flushed == 2
+
+
 async def test_a_lookup_is_answered_before_the_next_datagram(bench: Bench, root: Path) -> None:
     (root / "boot").write_bytes(b"image")
 

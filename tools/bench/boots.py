@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -199,6 +200,7 @@ def main(only: str | None, servers: tuple[str, ...], scale: float, nodes: int | 
       python -m tools.bench.boots --only becker
       python -m tools.bench.boots --only mass-1g --server mtftpd --out bench-out
     """
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the namespaces are taken away
     rows: list[dict[str, Any]] = []
     with Segment("boo", clients=1) as segment:
         for case in CASES:

@@ -12,7 +12,8 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from mtftpd.core import option_codes as code
-from mtftpd.core.addresses.leases import MAX_LEASES, ClientKey, Fixed, Lease, LeaseTable, Pool
+from mtftpd.core.addresses.leases import MAX_LEASES, ClientKey, Fixed, Lease, LeaseTable
+from mtftpd.core.addresses.pool import Pool
 from mtftpd.core.deadlines import Deadlines
 from mtftpd.core.networks import NetworkMap
 from mtftpd.core.settings import Mode, Settings

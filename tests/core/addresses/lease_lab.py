@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 
-from mtftpd.core.addresses.leases import ClientKey, LeaseTable, Pool
+from mtftpd.core.addresses.leases import ClientKey, LeaseTable
+from mtftpd.core.addresses.pool import Pool
 
 NETWORK = IPv4Network("10.0.0.0/24")
 

@@ -8,7 +8,8 @@ from math import inf
 import pytest
 
 from mtftpd.core.addresses import leases
-from mtftpd.core.addresses.leases import DECLINE_SECONDS, OFFER_HOLD_SECONDS, Lease, LeaseState, LeaseTable, Pool
+from mtftpd.core.addresses.leases import DECLINE_SECONDS, OFFER_HOLD_SECONDS, Lease, LeaseState, LeaseTable
+from mtftpd.core.addresses.pool import Pool
 from tests.core.addresses.lease_lab import address, bound, key, offered, pool
 
 

@@ -82,17 +82,16 @@ def alone(
     return Scene(quirk, off, faults, play, settings)
 
 
-def first_of(*wanted: Callable[[Endpoint, Endpoint, bytes], bool]) -> Callable[[], Lost]:
-    """Return a maker of losses: the first datagram of each kind that is ``wanted`` does not arrive."""
+def first_of(wanted: Callable[[Endpoint, Endpoint, bytes], bool]) -> Callable[[], Lost]:
+    """Return a maker of losses: the first datagram that is ``wanted`` does not arrive."""
 
     def make() -> Lost:
-        left = list(wanted)
+        hit: list[bool] = []
 
         def lost(source: Endpoint, destination: Endpoint, data: bytes) -> bool:
-            for each in left:
-                if each(source, destination, data):
-                    left.remove(each)
-                    return True
+            if not hit and wanted(source, destination, data):
+                hit.append(True)
+                return True
             return False
 
         return lost
@@ -104,7 +103,7 @@ def _third_block(source: Endpoint, destination: Endpoint, data: bytes) -> bool:
     return data[:4] == b"\0\3\0\3"
 
 
-def _option_acknowledgement(source: Endpoint, destination: Endpoint, data: bytes) -> bool:
+def option_acknowledgement(source: Endpoint, destination: Endpoint, data: bytes) -> bool:
     return data[:2] == b"\0\6"
 
 
@@ -338,7 +337,7 @@ SCENES = (
     Scene("Q87", (A.ACCEPT_NO_LAST_ACK,), (F.NO_LAST_ACK,), _last_is_accepted, UNICAST),
     alone("Q88", (A.DEDUPE_RRQ,), F.DUP_RRQ, F.ANY_TID, F.DIE_OF_DUPLICATES, rom=PLAIN),
     alone("Q90", (A.IGNORE_DUP_ACK,), F.DUP_ACK, F.DIE_OF_DUPLICATES),
-    alone("Q92", (A.RETRANSMIT,), F.NEVER_RETRANSMIT, lost=first_of(_option_acknowledgement, _third_block)),
+    alone("Q92", (A.RETRANSMIT,), F.NEVER_RETRANSMIT, lost=first_of(_third_block)),
     Scene("Q96", (A.WINDOW_1,), (F.WINDOW_4, F.DIE_IN_WINDOW), _after_one_death, UNICAST),
     alone("Q100", (A.FIX_NAME,), F.BACKSLASH_NAME),
     alone("Q101", (A.NETASCII_IS_OCTET,), F.NETASCII),

@@ -13,6 +13,7 @@ import hashlib
 import json
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -92,6 +93,7 @@ def atftps(segment: Segment, clients: int, folder: Path, wanted: bytes, patience
 
 def ipxes(segment: Segment, clients: int, folder: Path, wanted: bytes, patience: float) -> tuple[list[float], int]:
     """Boot virtual machines one by one; the image sums itself.  When they open is heard, not known."""
+    segment.start(segment.server, sys.executable, "-m", "tools.lab.router", "eth0")
     booting = []
     for number in range(1, clients + 1):
         booting.append(guests.boot(segment, number, folder, firmware="bios"))

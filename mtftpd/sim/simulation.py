@@ -95,6 +95,13 @@ class Simulation:
                 progress()
         return self._outcome()
 
+    def finish(self) -> Outcome:
+        """Let the server end the pass that it sends to nobody any longer; `run` does not wait for that."""
+        step, limit = self.clock.step, self.scenario.limit
+        while any(group.state not in ("idle", "gap") for group in self.service.statistics().mtftp.groups) and step(limit):
+            pass
+        return self._outcome()
+
     def settle(self) -> None:
         """Bring every node's memory up to now."""
         for segment in self._segments:

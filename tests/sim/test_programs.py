@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from mtftpd.sim.chance import Quality
 from mtftpd.sim.outcome import Outcome
 from mtftpd.sim.scenario import PowerOn, Scenario
 from mtftpd.sim.simulation import Simulation
@@ -47,3 +48,10 @@ def test_it_begins_when_it_was_seen_to_begin() -> None:
 def test_a_switch_that_snoops_hides_the_group_from_ipxe(snooping: Snooping, way: str) -> None:
     outcome = taken("ipxe-mtftp", snooping)
     assert {node.way for node in outcome.nodes} == {way}
+
+
+def test_a_pass_is_ended_for_nodes_that_are_done() -> None:
+    simulation = Simulation(replace(scene(4, SIZE, quality=Quality(0.05), seed=2), by_hand=True))
+    before, after = simulation.run().traffic, simulation.finish().traffic
+    assert before.passes == after.passes
+    assert before.group_blocks < after.group_blocks == after.passes * after.ideal + after.repeats

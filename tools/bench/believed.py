@@ -178,7 +178,8 @@ def simulated(kind: Kind, loss: float, runs: list[Run], patience: float) -> list
             seed, limit=patience, rate=rate(kind.limit), by_hand=True,
         )  # fmt: skip
         simulation = Simulation(scenario)
-        outcome = simulation.run()
+        simulation.run()
+        outcome = simulation.finish()
         traffic = outcome.traffic
         right = sum(node.booted and node.right for node in outcome.nodes)
         outcomes.append(Run(traffic.group_blocks, traffic.first_blocks, right))

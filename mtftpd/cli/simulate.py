@@ -63,7 +63,7 @@ def _read(reader: str) -> Callable[[click.Context, click.Parameter, str | None],
     default="4M",
     show_default=True,
     callback=_read("amounts.octets"),
-    help="Image size in octets; 64K and 4M are powers of two.",
+    help="Image size in octets; 64K and 4M are powers of two; at most 33553919.",
 )
 @click.option(
     "--loss", metavar="N%", callback=_read("amounts.fraction"), help="Loss on each node's link, each way, such as 0.1%."

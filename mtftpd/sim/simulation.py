@@ -98,7 +98,9 @@ class Simulation:
     def finish(self) -> Outcome:
         """Let the server end the pass that it sends to nobody any longer; `run` does not wait for that."""
         step, limit = self.clock.step, self.scenario.limit
-        while any(group.state not in ("idle", "gap") for group in self.service.statistics().mtftp.groups) and step(limit):
+        while any(group.state not in ("idle", "gap") for group in self.service.statistics().mtftp.groups) and step(
+            limit
+        ):
             pass
         return self._outcome()
 

@@ -28,7 +28,7 @@ def link_local(hardware: bytes) -> bytes:
 
 def checksum(octets: bytes) -> int:
     """Return the internet checksum of an even number of octets."""
-    total = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
+    total: int = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

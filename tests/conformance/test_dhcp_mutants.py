@@ -208,6 +208,8 @@ PXE = [
     ack_4011("DHCP-08", "DSC-09", yiaddr=ELSEWHERE),
     ack_4011("DSC-02", "DSC-06 O43-13 O43-15 DSC-07", file=b""),
     ack_4011("DSC-11", "DHCP-08 DHCP-20", chaddr=bytes(16)),
+    mutant("DSC-04", boot_server=lambda self, heard, message: SERVER.boot_server(self, replace(
+        heard, destination=Endpoint(EVERYBODY, 5000)) if heard.destination.address == EVERYBODY else heard, message)),
     mutant("DSC-07", edited_ack=lambda self, message, reply: reply if self.item(message) else replace(
         reply, file=b"", options=reply.options.without(FILE_NAME))),
     mutant("DSC-09", edited_ack=lambda self, message, reply: replace(

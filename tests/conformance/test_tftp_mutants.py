@@ -103,6 +103,8 @@ MUTANTS = [
     mutant("NEG-06", pairs=lambda self, heard, request: spelled(heard.data)),
     mutant("NEG-07", "WIN-11", grants=lambda self, pairs, content: SERVER.grants(
         self, [each for each in pairs if each[0] != "blksize" or each == pairs[-1]], content)),
+    mutant("NEG-08", receive_request=lambda self, heard: SERVER.receive_request(self, heard)
+           if len(heard.data) < 500 else None),
     mutant("NEG-09", leaves=lambda self, error: error.code != 8),
     mutant("NEG-11", grants=lambda self, pairs, content: tuple(
         (name, self.grant(name, value, content)) for name, value in pairs if self.grant(name, value, content))),

@@ -37,8 +37,8 @@ def known(folder: Path, **facts: Any) -> None:
 def test_ipxe_hears_its_group_and_falls_back_when_nobody_answers(tmp_path: Path) -> None:
     known(tmp_path, modes={"careful": True}, asked={"blksize": 1432, "tsize": 0})
     with Segment("cli", taps=1) as segment:
-        report = examine(segment, tmp_path, "bios", "group-only", "group-silent", "arp")
-    check_table(report, "iPXE", "group-only", "group-silent", "arp")
+        report = examine(segment, tmp_path, "bios", "group-only", "group-silent")
+    check_table(report, "iPXE", "group-only", "group-silent")
     assert report["profile"] == "ipxe"
     assert report["modes"]["group-only"] is True
     assert report["patience"] is not None
@@ -48,8 +48,8 @@ def test_ipxe_hears_its_group_and_falls_back_when_nobody_answers(tmp_path: Path)
 def test_ovmf_asks_port_4011_and_reads_no_group(tmp_path: Path) -> None:
     known(tmp_path, cure="options", findings=["needs_options"], modes={"careful": False}, architecture=7)
     with Segment("clo", taps=1) as segment:
-        report = examine(segment, tmp_path, "uefi", "no-43", "group-only")
-    check_table(report, "OVMF", "no-43", "group-only")
+        report = examine(segment, tmp_path, "uefi", "no-43", "group-only", "arp")
+    check_table(report, "OVMF", "no-43", "group-only", "arp")
     assert report["profile"] == "edk2-now"
     assert {"asks_4011", "no_multicast"} <= set(report["findings"])
     assert {"need_43_6", "reject_43_1_5"}.isdisjoint(report["findings"])

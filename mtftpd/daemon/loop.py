@@ -93,7 +93,7 @@ class Pump:
         self._sink = sink
         self._performer = Performer(service, outlets, store, sink)
         self._perform = self._performer.perform
-        self.barrier = WriteBarrier(state, self._perform) if state is not None else None
+        self.barrier = WriteBarrier(state, self._perform, sink.write_down) if state is not None else None
         if self.barrier is not None:
             self._perform = self.barrier.perform
             self._channels.epoll.register(self.barrier.descriptor, select.EPOLLIN)

@@ -53,6 +53,9 @@ class Sink(Protocol):
     def flush(self) -> None:
         """Do what is done for all together that came in one turn of the pump, which is over."""
 
+    def write_down(self) -> None:
+        """Give the store what is to be kept of what came so far."""
+
 
 class Tap(Protocol):
     """Is shown every datagram that is received or sent."""

@@ -1,7 +1,7 @@
 """Writes down what the reports say about nodes and groups, so that the next run begins with it.
 
-Nobody waits for it.  What is said of one node in one turn of the pump is written down once, at the end of the turn, and
-what is said between two commits of the store is one row.
+Nobody waits for it.  What is said of one node in one turn of the pump is written down once, at the end of the turn or
+before the next lease, and what is said between two commits of the store is one row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mtftpd.core.effects import Report, ReportKind
 from mtftpd.core.mtftp.pass_rates import PassRate
 from mtftpd.core.nodes.attempts import PAST_ATTEMPTS, Attempt, NodeKey
 from mtftpd.core.nodes.nics import KnownMachine
-from mtftpd.core.nodes.records import MAX_NODES, NodeStatistics
+from mtftpd.core.nodes.records import MAX_NODES
 from mtftpd.core.service import BootService
 from mtftpd.core.settings import Catalogue, Settings
 from mtftpd.daemon.store import RunningPass, Store
@@ -65,14 +65,13 @@ class Recorder:
         self._moved[report.hardware or report.address] = None
 
     def _write(self, node: NodeKey) -> None:
-        found = self._service.nodes.find(node)
-        if found is None:
+        attempt = self._service.nodes.attempt(node)
+        if attempt is None:
             return
-        if found.hardware is not None and found.address in self._written:
-            self._forget(found.address)  # It was a stranger until DHCP named it.
-        if found.hardware is not None:
-            self._machine_of(found.hardware)
-        attempt = _attempt(found)
+        if not isinstance(attempt.node, str):
+            if attempt.address in self._written:
+                self._forget(attempt.address)  # It was a stranger until DHCP named it.
+            self._machine_of(attempt.node)
         if self._written.get(attempt.node, {}).get(attempt.number) != attempt:
             self._store.keep(attempt)
             self._note(attempt)
@@ -123,25 +122,6 @@ class Recorder:
 
 def _group(report: Report) -> str:
     return str(dict(report.detail)["group"])
-
-
-def _attempt(node: NodeStatistics) -> Attempt:
-    return Attempt(
-        node.hardware or node.address,
-        node.attempt,
-        node.began,
-        node.since,
-        node.state,
-        node.reason,
-        node.history[-1].packet,
-        node.inferred,
-        node.round,
-        node.address,
-        node.stage,
-        node.rom,
-        node.file,
-        node.group,
-    )
 
 
 def revive(settings: Settings, catalogue: Catalogue, store: Store, now: float) -> BootService:

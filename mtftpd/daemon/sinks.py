@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from mtftpd.core.effects import Drop, Report
-from mtftpd.daemon.performer import Sink
 
 
 class Listener(Protocol):
@@ -20,6 +19,13 @@ class Tracer(Listener, Protocol):
 
     def drop(self, drop: Drop, now: float) -> None:
         """Take one packet that got no answer at ``now``."""
+
+
+class Log(Tracer, Protocol):
+    """One that gets everything and writes once for each turn of the pump."""
+
+    def flush(self) -> None:
+        """Write what was said in a turn that is over."""
 
 
 class Collector(Listener, Protocol):
@@ -37,7 +43,7 @@ class Sinks:
 
     def __init__(
         self,
-        journal: Sink,
+        journal: Log,
         listeners: tuple[Listener, ...] = (),
         traces: Tracer | None = None,
         recorder: Collector | None = None,
@@ -63,5 +69,9 @@ class Sinks:
     def flush(self) -> None:
         """Let those do their work who wait for the end of a turn."""
         self._journal.flush()
+        self.write_down()
+
+    def write_down(self) -> None:
+        """Give the store what is to be kept of what came so far."""
         if self._recorder is not None:
             self._recorder.flush()

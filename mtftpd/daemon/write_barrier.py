@@ -29,12 +29,16 @@ class _Held(NamedTuple):
 
 
 class WriteBarrier:
-    """Stands before ``perform``, and lets through what waits for nothing."""
+    """Stands before ``perform``, and lets through what waits for nothing.
 
-    def __init__(self, store: Durability, perform: Callable[[Effects], None]) -> None:
+    ``write_down`` gives the store what else is to be kept of what has been performed: it is durable before the ACK.
+    """
+
+    def __init__(self, store: Durability, perform: Callable[[Effects], None], write_down: Callable[[], None]) -> None:
         self.descriptor = store.descriptor
         self._store = store
         self._perform = perform
+        self._write_down = write_down
         self._held: deque[_Held] = deque()
         self._nodes: Counter[HardwareAddress | None] = Counter()
         self._given_up = 0
@@ -79,6 +83,8 @@ class WriteBarrier:
 
     def _save(self, effects: Effects) -> Effects:
         """Save the leases and return what can be performed at once."""
+        if effects[0].__class__ is SaveLease:
+            self._write_down()
         is_awaited, saved = False, 0
         for effect in effects:
             if type(effect) is not SaveLease:

@@ -34,6 +34,7 @@ class Records:
     drops: list[Drop] = field(default_factory=list)
     flushed: int = 0
     """How many of the reports were there when a turn ended."""
+    written_down: int = 0
 
     def report(self, report: Report) -> None:
         self.reports.append(report)
@@ -44,6 +45,9 @@ class Records:
 
     def flush(self) -> None:
         self.flushed = len(self.reports)
+
+    def write_down(self) -> None:
+        self.written_down += 1
 
 
 @dataclass

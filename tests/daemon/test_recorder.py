@@ -68,6 +68,13 @@ def run(tmp_path: Path) -> Iterator[Run]:
     run.store.close()
 
 
+def test_who_is_forgotten_in_the_turn_in_which_it_moved_leaves_nothing(run: Run) -> None:
+    run.boot()
+    run.service.forget(HARDWARE)
+    run.hear()
+    assert run.restart().attempts == ()
+
+
 def test_a_boot_is_written_down_step_by_step(run: Run) -> None:
     run.boot()
     run.hear()

@@ -43,7 +43,12 @@ class Stand:
     def __init__(self) -> None:
         self.store = ManualStore()
         self.done: list[Effect] = []
-        self.barrier = WriteBarrier(self.store, self.done.extend)
+        self.written_down: list[tuple[int, int]] = []
+        """How many effects were performed, and leases saved, whenever the rest was to be written down."""
+        self.barrier = WriteBarrier(self.store, self.done.extend, self.write_down)
+
+    def write_down(self) -> None:
+        self.written_down.append((len(self.done), len(self.store.saved)))
 
     def commit(self, upto: int | None = None) -> None:
         self.store.written = self.store.ticket() if upto is None else upto
@@ -68,6 +73,16 @@ def answer(number: int, text: str) -> Effects:
 
 
 BLOCK = (Send(1000, Endpoint("10.0.0.8", 2070), b"block"),)
+
+
+def test_what_came_before_a_lease_is_written_before_it() -> None:
+    stand = Stand()
+    stand.barrier.perform(BLOCK)
+    assert stand.written_down == []
+    stand.barrier.perform((save(1), *answer(1, "ack")))
+    stand.barrier.perform(BLOCK)
+    stand.barrier.perform((save(2), *answer(2, "ack")))
+    assert stand.written_down == [(1, 0), (2, 1)]
 
 
 def test_an_ack_waits_and_nothing_else_does() -> None:

@@ -133,6 +133,9 @@ class Nobody:
     def flush(self) -> None:
         raise AssertionError
 
+    def write_down(self) -> None:
+        raise AssertionError
+
 
 def test_the_link_is_read_from_the_system(wire: Wire) -> None:
     run("ip", "-n", wire.server, "address", "add", "10.68.0.1/16", "dev", "lan0", "label", "lan0:boot")

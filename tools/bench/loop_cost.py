@@ -51,6 +51,9 @@ class Silence:
     def flush(self) -> None:
         """Do nothing at the end of a turn."""
 
+    def write_down(self) -> None:
+        """Keep nothing."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Server:

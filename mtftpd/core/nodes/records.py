@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from mtftpd.core.deadlines import Deadlines
 from mtftpd.core.effects import Report, ReportKind
-from mtftpd.core.nodes.attempts import PAST_ATTEMPTS, NodeKey, PastAttempt
+from mtftpd.core.nodes.attempts import PAST_ATTEMPTS, Attempt, NodeKey, PastAttempt
 from mtftpd.core.nodes.states import INFERRED, RESTING, Evidence, NodeState, destination, patience
 from mtftpd.wire.datagram import HardwareAddress
 
@@ -324,6 +324,28 @@ def snapshot(node: Node) -> NodeStatistics:
         tuple(node.history),
         node.began,
         tuple(node.past),
+    )
+
+
+def attempt_of(node: Node) -> Attempt | None:
+    """Return the present boot of ``node``, to be written down; None when it has not begun."""
+    if not node.history:
+        return None
+    return Attempt(
+        node.hardware or node.address,
+        node.attempt,
+        node.began,
+        node.since,
+        node.state,
+        node.reason,
+        node.history[-1].packet,
+        node.inferred,
+        node.round,
+        node.address,
+        node.stage,
+        node.rom,
+        node.file,
+        node.group,
     )
 
 

@@ -20,7 +20,7 @@ from mtftpd.core.nodes.download import DownloadWatch
 from mtftpd.core.nodes.former import former_nodes
 from mtftpd.core.nodes.nic_records import NicWatch
 from mtftpd.core.nodes.nics import Nics
-from mtftpd.core.nodes.records import MAX_NODES, Node, Nodes, NodeStatistics, snapshot
+from mtftpd.core.nodes.records import MAX_NODES, Node, Nodes, NodeStatistics, attempt_of, snapshot
 from mtftpd.core.nodes.standing import stand
 from mtftpd.core.nodes.states import FAILED, QUIET_SECONDS, Evidence, NodeState
 from mtftpd.core.settings import Catalogue, Mode, Settings
@@ -146,8 +146,16 @@ class NodeWatch:
 
     def find(self, who: HardwareAddress | str) -> NodeStatistics | None:
         """Return a snapshot of the node with this hardware address or IPv4 address."""
-        node = self._nodes.known(who) or (self._nodes.at(who) if isinstance(who, str) else None)
+        node = self._record(who)
         return None if node is None else snapshot(node)
+
+    def attempt(self, who: HardwareAddress | str) -> Attempt | None:
+        """Return the present boot of the node with this address, None when there is none."""
+        node = self._record(who)
+        return None if node is None else attempt_of(node)
+
+    def _record(self, who: HardwareAddress | str) -> Node | None:
+        return self._nodes.known(who) or (self._nodes.at(who) if isinstance(who, str) else None)
 
     def has_tried(self, address: str, now: float) -> bool:
         """Return whether whoever has ``address`` failed a while ago, or has waited for a group or an offer already."""

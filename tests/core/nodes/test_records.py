@@ -146,6 +146,16 @@ def test_nodes_with_the_same_identifiers(lab: Lab) -> None:
     assert len(lab.alarms()) == 2 + 1
 
 
+def test_a_node_that_has_not_begun_has_no_attempt() -> None:
+    lab = Lab()
+    assert records.attempt_of(Node(HARDWARE, HARDWARE)) is None
+    assert lab.service.nodes.attempt(HARDWARE) is None
+    lab.boot()
+    attempt = lab.service.nodes.attempt(HARDWARE)
+    assert attempt is not None
+    assert (attempt.node, attempt.number, attempt.state) == (HARDWARE, 1, lab.node().state)
+
+
 def test_alarms_have_a_limit() -> None:
     alarms = Alarms()
     for number in range(MAX_ALARMS + 5):

@@ -66,7 +66,9 @@ class Deadlines(Generic[K]):
 
     def due(self, now: float) -> list[K]:
         """Return the keys whose deadline has come at ``now``, earliest first, and forget their deadlines."""
-        keys = []
+        keys: list[K] = []
+        if not self._heap or self._heap[0][0] > now:  # the usual answer; what is on top is never too late
+            return keys
         while (key := self.take(now)) is not None:
             keys.append(key)
         return keys

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from math import inf
 from urllib.parse import unquote
 
 from mtftpd.core.effects import Service
@@ -43,7 +44,8 @@ class Binding:
 
     ``names`` are all names that an open may give for it, ``group`` is the address and the client port, ``server_port``
     the port of ``socket``, which everything is sent from; ``seconds`` is T, the value of tags 4 and 5.  ``without``
-    are the work-arounds that are left out, one of them that DATA leaves from ``socket`` (`data_socket`).
+    are the work-arounds that are left out, one of them that DATA leaves from ``socket`` (`data_socket`).  ``pace`` is
+    what an operator says of a pass that nobody acknowledges, in bit/s on the wire, 0 for no limit; None: nothing.
     """
 
     image: Image
@@ -53,6 +55,7 @@ class Binding:
     socket: int
     seconds: int
     without: frozenset[ServerAction] = frozenset()
+    pace: float | None = None
     data_socket: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -165,7 +168,16 @@ class Groups:
         ports, seconds = settings.ports, settings.multicast.seconds
         group = Endpoint(str(address), ports.mtftp_client)
         self._own[image.digest] = self._add(
-            Binding(image, names, group, ports.mtftp_server, Service.MTFTP, seconds, settings.without)
+            Binding(
+                image,
+                names,
+                group,
+                ports.mtftp_server,
+                Service.MTFTP,
+                seconds,
+                settings.without,
+                _slowest(names, dict(settings.multicast.paces)),
+            )
         )
 
     def _add(self, binding: Binding) -> Binding:
@@ -218,6 +230,11 @@ def _names(catalogue: Catalogue) -> dict[str, frozenset[str]]:
 
 def _own_base(names: frozenset[str], bases: Mapping[str, IPv4Address]) -> IPv4Address | None:
     return min((bases[name] for name in names & bases.keys()), default=None)
+
+
+def _slowest(names: frozenset[str], paces: Mapping[str, float]) -> float | None:
+    """Return the slowest of the paces that are said for one content, None when there is none."""
+    return min((paces[name] for name in names & paces.keys()), key=lambda rate: rate or inf, default=None)
 
 
 def _refusal(image: Image) -> str:

@@ -191,7 +191,8 @@ class BootService:
         """Do what is due at ``now``; calling it early does nothing."""
         effects = (*self._dhcp.tick(now), *self._mtftp.tick(now), *self._tftp.tick(now), *self._multicast.tick(now))
         effects += self.fallback.tick(now) + self._arp.tick(now, self._is_busy)
-        effects = (*(self._learn(None, effects, now) if effects else ()), *self.nodes.tick(now))
+        is_news = any(type(effect) is not SendRun for effect in effects)
+        effects = (*(self._learn(None, effects, now) if is_news else effects), *self.nodes.tick(now))
         left = self._pass_on(effects, now) if effects else self._single_port.outward(self.budget.tick(now), now)
         return left + self._admit(now)
 
@@ -204,6 +205,12 @@ class BootService:
             if any(type(effect) is Lookup for effect in begun):
                 break
         return effects
+
+    def congested(self, is_congested: bool, now: float) -> None:
+        """Take note that a socket of groups has no room for what was to leave it, or has room again."""
+        self.budget.congested = is_congested
+        if not is_congested:
+            self._mtftp.relieved(now)
 
     def image_changed(self, image: Image, now: float) -> Effects:
         """End everything that still serves ``image``, whose file is no longer what was opened: no mixed image, ever."""

@@ -74,7 +74,8 @@ class Multicast:
     """Groups: ``base`` is the address of the first image, the others follow; ``seconds`` is T4 = T5 on the wire.
 
     ``bases`` are those of single images, by their names, where each content of such an image gets the next address;
-    ``unicast`` are the names of images that get no group.
+    ``unicast`` are the names of images that get no group; ``paces`` say how fast blocks of an image may leave that
+    nobody acknowledges, in bit/s on the wire, 0 for no limit: all who listen to it are known to keep up.
     """
 
     base: IPv4Address | None = None
@@ -82,6 +83,7 @@ class Multicast:
     ttl: int = 1
     bases: tuple[tuple[str, IPv4Address], ...] = ()
     unicast: frozenset[str] = frozenset()
+    paces: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

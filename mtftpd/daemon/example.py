@@ -32,6 +32,8 @@ aliases = ["node.img", "boot/node.img"] # other names that clients may ask for
 multicast = true                        # an error when the file is too large for that; the default is: if it can be
 weight = 3                              # three times the share of an image without, while both are sent
 group = "239.1.2.1"                     # the first content of this image; each new content gets the next address
+pace = "none"                           # whoever listens to it keeps up with anything, or with a rate such as "400M":
+                                        # say so of loaders of your own, never of ROMs, whose pace is found out
 
 [[image]]
 name = "loader"

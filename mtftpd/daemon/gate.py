@@ -33,6 +33,10 @@ class Gate:
             return self._service.receive(datagram, now)
         return (Drop(DropReason.STOPPING, datagram.source),)
 
+    def congested(self, is_congested: bool, now: float) -> None:
+        """Tell the service whether a socket of groups has no room."""
+        self._service.congested(is_congested, now)
+
     def image_changed(self, image: Image, now: float) -> Effects:
         """End what serves ``image``."""
         return self._service.image_changed(image, now)

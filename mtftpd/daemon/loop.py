@@ -100,6 +100,7 @@ class Pump:
         self._alarm = outlets.channels.alarm
         # A deadline was near when somebody last looked, so that the next one may be too: sleep no longer than to it.
         self._tight = False
+        self._is_due = False
         self._received = 0
         self._received_octets = 0
         self._brisk = False
@@ -192,9 +193,10 @@ class Pump:
             now = clock()
             if now >= self._next_watch:
                 self._watch(now)
-            if events or self._calls:
+            heard = bool(events or self._calls)
+            if heard:
                 self._dispatch(events, 1)
-            ticked = (now >= self._next_look or not events) and self._tick_if_due(now)
+            ticked = (self._is_due or now >= self._next_look or not events) and self._tick_if_due(now, heard)
             if not (events or ticked or self._calls):
                 return False
             if now >= end:
@@ -204,7 +206,7 @@ class Pump:
         """Return the sockets that can be served, after `LINGER` at the latest."""
         poll, clock = self._channels.epoll.poll, time.monotonic
         events = poll(0, MAX_EVENTS)
-        if events or self._calls:
+        if events or self._calls or self._is_due:
             return events
         began = clock()
         if self._brisk:
@@ -225,16 +227,22 @@ class Pump:
         else:
             self._alarm.set(deadline)
 
-    def _tick_if_due(self, now: float) -> bool:
+    def _tick_if_due(self, now: float, heard: bool) -> bool:
         self._next_look = now + LINGER
         deadline = self._service.next_deadline()
         if deadline is None or deadline > now:
             self._tight = deadline is not None and deadline - now < LINGER
+            self._is_due = False
             return False
         self._tight = True
-        # A packet that waits in a socket makes its retransmission needless: read what is there first.
-        self._dispatch(self._channels.epoll.poll(0, len(self._channels.by_descriptor) or 1), MAX_DRAIN)
-        self._perform(self._service.tick(time.monotonic()))
+        if heard:
+            # A packet that waits in a socket makes its retransmission needless: read what is there first.
+            self._dispatch(self._channels.epoll.poll(0, len(self._channels.by_descriptor) or 1), MAX_DRAIN)
+            now = time.monotonic()
+        self._perform(self._service.tick(now))
+        # A pass without a limit is due again at once: then nobody waits for packets, only looks for them.
+        deadline = self._service.next_deadline()
+        self._is_due = deadline is not None and deadline <= now
         return True
 
     def _dispatch(self, events: list[tuple[int, int]], limit: int) -> None:
@@ -292,6 +300,7 @@ class Pump:
                 continue
             if mask & room:
                 self._performer.resume(channel)
+                self._is_due = True  # a pass may have waited for that
             for _ in rounds:
                 datagram = channel.receive()
                 if datagram is None:

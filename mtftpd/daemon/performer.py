@@ -76,6 +76,9 @@ class Opener(Protocol):
     def image_changed(self, image: Image, now: float) -> Effects:
         """End what serves ``image``."""
 
+    def congested(self, is_congested: bool, now: float) -> None:
+        """Take note that blocks for groups wait for room in a socket, or that none does any longer."""
+
 
 @dataclass(slots=True)
 class Sent:
@@ -113,6 +116,7 @@ class Performer:
         self._store = store
         self._frames = Frames(store)
         self._sink = sink
+        self._congested: set[int] = set()
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             SendRun: self._send_run,
             Send: self._send,
@@ -151,6 +155,10 @@ class Performer:
         self._channels.await_room(channel, False)
         for run in waiting:
             self.send_run(run)
+        if not channel.backlog and channel.number in self._congested:
+            self._congested.remove(channel.number)
+            if not self._congested:
+                self._service.congested(False, time.monotonic())
 
     def _send_run(self, run: SendRun) -> None:
         number, destination, image, first, count, block_size, rollover = run
@@ -211,6 +219,9 @@ class Performer:
             return
         if not channel.backlog:
             self._channels.await_room(channel, True)
+            if not self._congested:
+                self._service.congested(True, time.monotonic())
+            self._congested.add(channel.number)
         channel.backlog.append(run)
 
     def _send(self, send: Send) -> None:

@@ -107,6 +107,7 @@ KEYS: Final[dict[str, dict[str, Reader]]] = {
         "multicast": _yes_or_no,
         "group": _one(values.group),
         "weight": _one(values.share),
+        "pace": _one(values.rate),
     },
 }
 

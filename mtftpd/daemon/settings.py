@@ -59,7 +59,8 @@ def _multicast(config: Config) -> Multicast:
     sections = image_sections(config)
     bases = tuple((name, each.values["group"]) for name, each in sections.items() if "group" in each.values)
     unicast = frozenset(name for name, each in sections.items() if not each.values.get("multicast", True))
-    return Multicast(config.group, config.timeout_seconds, config.ttl, bases, unicast)
+    paces = tuple((name, each.values["pace"]) for name, each in sections.items() if "pace" in each.values)
+    return Multicast(config.group, config.timeout_seconds, config.ttl, bases, unicast, paces)
 
 
 def bandwidth_for(config: Config, link: Link) -> Bandwidth:

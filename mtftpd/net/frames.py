@@ -13,12 +13,13 @@ from sys import byteorder
 from typing import Final
 
 from mtftpd.core.images import MAX_BLOCKS, Image
+from mtftpd.net.bursts import MAX_BURST, MAX_SEGMENTS
 from mtftpd.net.images import ImageStore
 
 HEADER: Final = 4
 """Octets in front of each payload: opcode 3 and the block number (RFC 1350 section 5)."""
-CHUNK: Final = 64 * 1024
-"""Octets that a chunk aims at: 127 packets of 516, 44 of 1,472; the largest block size has one packet to a chunk."""
+CHUNK: Final = 65 * 1024
+"""Octets that a chunk aims at: 128 packets of 516, 44 of 1,472; the largest block size has one packet to a chunk."""
 MAX_SLOTS: Final = 1_024
 """IOV_MAX of Linux: the most buffers of one preadv(2); reached by blocks of less than 60 octets."""
 CACHE: Final = 48 * 1024 * 1024
@@ -106,7 +107,9 @@ class Frames:
 
 
 def _per_chunk(stride: int) -> int:
-    return min(CHUNK // stride, MAX_SLOTS) or 1
+    """Return how many packets a chunk has: as many as whole bursts have, so that no burst is cut by its end."""
+    burst = min(MAX_SEGMENTS, MAX_BURST // stride) or 1
+    return min(CHUNK // stride, MAX_SLOTS) // burst * burst or 1
 
 
 def wire_number(block: int, rollover: int) -> int:

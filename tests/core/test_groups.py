@@ -57,6 +57,13 @@ def test_one_address_per_image_in_the_order_of_the_catalogue() -> None:
     assert groups.refused == ()
 
 
+def test_the_slowest_pace_that_is_stated_for_a_content_is_that_of_its_group() -> None:
+    paces = (("image1", 0.0), ("image2", 4e6), ("boot/image2", 5e6), ("image3", 0.0), ("boot/image3", 3e6))
+    stated = replace(settings(), multicast=Multicast(BASE, paces=paces))
+    groups = Groups(stated, catalogue([image(1), image(2), image(3), image(4)]))
+    assert [binding.pace for binding in groups.bindings] == [0.0, 4e6, 3e6, None]
+
+
 def test_an_open_finds_its_binding_by_socket_and_any_name() -> None:
     groups = Groups(settings(boot="image1"), catalogue([image(1), image(2)]))
     own = groups.for_request(Service.MTFTP, "boot/image1")

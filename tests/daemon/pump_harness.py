@@ -68,6 +68,9 @@ class Script:
         self.log.append(("opened", request, image))
         return self.opened(request, image)
 
+    def congested(self, is_congested: bool, now: float) -> None:
+        self.log.append(("congested", is_congested))
+
     def image_changed(self, image: Image, now: float) -> Effects:
         self.log.append(("changed", image))
         return ()

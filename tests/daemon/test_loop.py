@@ -25,8 +25,8 @@ from mtftpd.core.effects import (
     Service,
 )
 from mtftpd.core.images import Image
+from mtftpd.core.service import BootService
 from mtftpd.core.settings import Catalogue, Mode, Settings
-from mtftpd.core.tftp.service import TftpService
 from mtftpd.daemon.loop import MAX_DRAIN
 from mtftpd.net.capture import Capture
 from mtftpd.wire import tftp
@@ -292,7 +292,7 @@ async def test_the_real_tftp_service_serves_many_clients(
 ) -> None:
     content = os.urandom(size)
     (root / "boot").write_bytes(content)
-    service = TftpService(Settings(bench.link, Mode.TFTP, bench.channels.ports), Catalogue(), lambda _address: None)
+    service = BootService(Settings(bench.link, Mode.TFTP, bench.channels.ports), Catalogue())
     seen: list[bytes] = []
 
     async def boot() -> None:

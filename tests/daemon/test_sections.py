@@ -73,6 +73,7 @@ name = "node"
 path = "nbp"
 aliases = ["boot/node.0", "node.img"]
 weight = 3
+pace = "none"
 
 [[image]]
 path = "other"
@@ -142,6 +143,7 @@ def test_images_have_aliases_and_need_not_have_a_group(tmp_path: Path, root: Pat
 
 def test_a_flag_takes_the_place_of_all_images_of_the_file(tmp_path: Path, root: Path) -> None:
     assert settings_for(configured(tmp_path, root, FULL), LINK).bandwidth.weights == {"node": 3.0}
+    assert settings_for(configured(tmp_path, root, FULL), LINK).multicast.paces == (("node", 0.0),)
     assert settings_for(configured(tmp_path, root, FULL, weight="node=5"), LINK).bandwidth.weights == {"node": 5.0}
     config = configured(tmp_path, root, FULL, image="mine=other")
     settings = settings_for(config, LINK)
@@ -234,6 +236,7 @@ OTHERS = [
     ("[[image]]\npath = 'large'\nmulticast = true", f"--image large=large (from m.toml:5): {TOO_LARGE}"),
     ("group = '239.1.1.2'\nmulticast-group = '239.1.1.1'",
      "m.toml:5: multicast-group: is said twice, as multicast-group and as group; drop one of the two"),
+    ("[[image]]\npath = 'nbp'\npace = 'fast'", "m.toml:6: image nbp: pace: fast is not a rate; give bits a second"),
     ("[[image]]\npath = 'nbp'\nweight = 0", "m.toml:6: image nbp: weight: 0 is not a weight; give a number from 1"),
     ("group = '239.1.1.1'\n" + GROUP, "m.toml:5: is not valid TOML: Cannot overwrite a value; beside [[group]] sectio"),
     ("domain = 'a..b'", "--domain a..b (from m.toml:4): is not a domain name"),

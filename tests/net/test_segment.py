@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from mtftpd.core.effects import Drop, Effects, Report, Send, SendRun, Service
+from mtftpd.core.effects import Drop, Effects, Report, ReportKind, Send, SendRun, Service
 from mtftpd.core.images import Image
-from mtftpd.core.settings import Link, Ports
+from mtftpd.core.service import BootService
+from mtftpd.core.settings import Link, Mode, Multicast, Ports, Settings
 from mtftpd.daemon.performer import Outlets, Performer
 from mtftpd.errors import BadConfig, MissingCapability, Unavailable
 from mtftpd.net import interfaces
@@ -120,6 +121,9 @@ class Nobody:
 
     def looked_up(self, request: int, image: Image | None, now: float) -> Effects:
         raise AssertionError
+
+    def congested(self, is_congested: bool, now: float) -> None:
+        """Nothing sends ahead here."""
 
     def image_changed(self, image: Image, now: float) -> Effects:
         raise AssertionError
@@ -263,6 +267,50 @@ def test_a_slow_link_delays_a_group_and_loses_nothing(
     assert numbers == list(range(1, blocks + 1))
     assert (performer.sent.datagrams, performer.sent.lost) == (blocks, 0)
     assert channels.epoll.poll(0.05) == [], "room is not reported for ever"
+    for each in (listening, store, outlets.link_layer):
+        each.close()
+
+
+class Ears(Nobody):
+    """A sink that keeps the reports."""
+
+    def __init__(self) -> None:
+        self.kinds: list[ReportKind] = []
+
+    def report(self, report: Report) -> None:
+        self.kinds.append(report.kind)
+
+
+def test_a_pass_without_a_limit_waits_for_a_slow_link_and_not_in_the_queue(
+    wire: Wire, channels: Channels, tmp_path: Path
+) -> None:
+    run("ip", "netns", "exec", wire.server, "tc", "qdisc", "add", "dev", "lan0", "root",
+        "tbf", "rate", "40mbit", "burst", "3000", "limit", "10000000")  # fmt: skip
+    listening = receiver(wire, "", 1799)
+    with inside(wire.client):
+        listening.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(GROUP) + PEER.packed)
+    (tmp_path / "boot").write_bytes(bytes(range(256)) * 4000)
+    store, ears = ImageStore(tmp_path), Ears()
+    multicast = Multicast(IPv4Address(GROUP), paces=(("boot", 0.0),))
+    settings = Settings(channels.link, Mode.TFTP, multicast=multicast, faithful=False)
+    service = BootService(settings, store.catalogue({"boot": "boot"}))
+    with inside(wire.server):
+        outlets = Outlets(channels, LinkLayer(channels.link))
+    performer, channel = Performer(service, outlets, store, ears), channels.by_number[Service.MTFTP]
+    asked = Datagram(Service.MTFTP, Endpoint(str(PEER), 1799), channel.local, b"\0\1boot\0octet\0")
+    performer.perform(service.receive(asked, time.monotonic()))
+    waiting = []
+    while ReportKind.PASS_ENDED not in ears.kinds or channel.backlog:
+        if channel.backlog:
+            assert channels.epoll.poll(240), "the link takes nothing"
+            performer.resume(channel)
+        performer.perform(service.tick(time.monotonic()))
+        waiting.append(len(channel.backlog))
+    assert max(waiting) == 1, "what cannot leave is not asked for"
+    blocks = 256 * 4000 // 512 + 1
+    numbers = [int.from_bytes(listening.recv(1000)[2:4], "big") for _ in range(blocks)]
+    assert numbers == list(range(1, blocks + 1))
+    assert (performer.sent.datagrams, performer.sent.lost) == (blocks, 0)
     for each in (listening, store, outlets.link_layer):
         each.close()
 

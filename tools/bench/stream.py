@@ -1,12 +1,16 @@
-"""One end of a stream of blocks to a group, without any protocol around it; see `tools.bench.throughput`.
+"""One end of a stream of blocks to groups; see `tools.bench.throughput`.  Prints JSON.
 
-``python -m tools.bench.stream ours|bare|receive SIZE BLOCK_SIZE`` sends SIZE octets with the server's own way of
-performing `SendRun`, or with nothing but sendmsg, or counts what comes until nothing more does.  Prints JSON.
+``python -m tools.bench.stream bare SIZE BLOCK_SIZE GROUP`` sends SIZE octets with nothing but sendmsg.
+``... runs SIZE BLOCK_SIZE GROUP`` does so with the server's way of performing `SendRun`, several times.
+``... join GROUP...`` listens, and asks the server for each file that it is told on its input; only when it is told
+"read" does it read what its sockets hold.
+``... fetch FOLDER FILE=GROUP...`` receives the files one after the other into FOLDER.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import select
 import socket
 import struct
@@ -18,6 +22,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from mtftpd.core.effects import SendRun, Service
+from mtftpd.core.mtftp.pacing import stated_pace
 from mtftpd.core.settings import Ports
 from mtftpd.daemon.performer import Outlets, Performer
 from mtftpd.net import sockets
@@ -28,82 +33,168 @@ from mtftpd.net.interfaces import find
 from mtftpd.net.link_layer import LinkLayer
 from mtftpd.wire.datagram import Endpoint
 from tools.bench.__main__ import image
+from tools.lab.segment import SERVER_ADDRESS
 
-GROUP = Endpoint("239.1.1.1", 1799)
+CLIENT_PORT = 1799
+SERVER_PORT = 1542
+BLOCK_SIZE = 512
 HEADER = 4
-SILENCE = 2.0
-"""Seconds after which nothing more comes."""
-PATIENCE = 60.0
+RUNS = 4
+"""Times that a file is sent: the first time it is read, and made ready."""
+PATIENCE = 5.0
+"""Seconds of silence after which a receiver gives up."""
+ROOM = 256 << 20
+"""Octets of a socket, which the kernel doubles: 65,535 packets of 516 take 84 MB, as many of 1,412 take 168 MB."""
 
 
-def ours(size: int, block_size: int) -> float:
-    """Send with the server's performer, in runs as long as one system call can be; return the seconds."""
-    with tempfile.TemporaryDirectory() as name:
-        image(Path(name, "image"), size)
-        link = find("eth0")
-        channels = Channels.open(Listening(link, Ports(), dhcp=False))
-        store = ImageStore(name)
-        (sent,) = store.catalogue({"image": "image"}).images
-        nobody = cast(Any, SimpleNamespace(report=print))
-        performer = Performer(nobody, Outlets(channels, LinkLayer(link)), store, nobody)
-        channel = channels.by_number[Service.MTFTP]
-        poll = select.poll()
-        poll.register(channel.socket, select.POLLOUT)
-        blocks, together = size // block_size + 1, min(MAX_SEGMENTS, MAX_BURST // (block_size + HEADER))
-        began = time.monotonic()
-        for first in range(1, blocks + 1, together):
-            count = min(together, blocks + 1 - first)
-            performer.send_run(SendRun(Service.MTFTP, GROUP, sent, first, count, block_size))
-            while channel.backlog:
-                poll.poll()
-                performer.resume(channel)
-        seconds = time.monotonic() - began
-        channels.close()
-        store.close()
-        return seconds
-
-
-def bare(size: int, block_size: int) -> float:
-    """Send the same number of octets out of one buffer."""
+def bare(size: int, block_size: int, group: str) -> dict[str, float]:
+    """Send ``size`` octets in blocks, as many in one call as it takes; return the seconds."""
     stride = block_size + HEADER
     together = min(MAX_SEGMENTS, MAX_BURST // stride)
     burst = bytes(stride * together)
     ancillary = [(SOL_UDP, UDP_SEGMENT, struct.pack("@H", stride))]
+    calls = -(-size // (block_size * together))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
         began = time.monotonic()
-        for _ in range(-(-size // (block_size * together))):
-            opened.sendmsg([burst], ancillary, 0, GROUP)
-        return time.monotonic() - began
+        for _ in range(calls):
+            opened.sendmsg([burst], ancillary, 0, (group, CLIENT_PORT))
+        return {"seconds": time.monotonic() - began, "blocks": calls * together}
 
 
-def receive() -> int:
-    """Return the octets that came, without headers, until nothing did for `SILENCE`."""
-    octets = 0
+def runs(size: int, block_size: int, group: str) -> dict[str, float]:
+    """Send a file of ``size`` octets with a performer, `RUNS` times; return the seconds."""
+    with tempfile.TemporaryDirectory() as name:
+        image(Path(name, "image"), size)
+        link = find("eth0")
+        channels = Channels.open(Listening(link, Ports(0, 0, 0, 0, 0, 0, 0), dhcp=False))
+        store = ImageStore(name)
+        (sent,) = store.catalogue({"image": "image"}).images
+        nobody = cast(Any, SimpleNamespace(report=print, congested=lambda *_: None))
+        performer = Performer(nobody, Outlets(channels, LinkLayer(link)), store, nobody)
+        channel = channels.by_number[Service.MTFTP]
+        poll = select.poll()
+        poll.register(channel.socket, select.POLLOUT)
+        blocks, together = sent.blocks(block_size), stated_pace(0.0, block_size).burst
+        began = time.monotonic()
+        for _ in range(RUNS):
+            for first in range(1, blocks + 1, together):
+                count = min(together, blocks + 1 - first)
+                destination = Endpoint(group, CLIENT_PORT)
+                performer.send_run(SendRun(Service.MTFTP, destination, sent, first, count, block_size))
+                while channel.backlog:
+                    poll.poll()
+                    performer.resume(channel)
+        seconds = time.monotonic() - began
+        channels.close()
+        store.close()
+        return {"seconds": seconds, "blocks": RUNS * blocks}
+
+
+def listening(group: str) -> socket.socket:
+    """Return a socket that is a member of ``group``."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.setsockopt(socket.SOL_SOCKET, sockets.SO_RCVBUFFORCE, ROOM)
+    opened.bind((group, CLIENT_PORT))
+    member = socket.inet_aton(group) + bytes(4) + struct.pack("@i", socket.if_nametoindex("eth0"))
+    opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+    return opened
+
+
+def asking() -> socket.socket:
+    """Return a socket from which files are asked for: that of a client which listens already, and need not wait."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.bind((own_address(), CLIENT_PORT))
+    return opened
+
+
+def own_address() -> str:
+    """Return the address of this namespace on the segment."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
-        opened.setsockopt(socket.SOL_SOCKET, sockets.SO_RCVBUFFORCE, 64 << 20)
-        opened.bind(GROUP)
-        index = socket.if_nametoindex("eth0")
-        member = socket.inet_aton(GROUP.address) + bytes(4) + struct.pack("@i", index)
-        opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
-        print("ready", flush=True)
-        opened.settimeout(PATIENCE)
-        buffer = bytearray(2048)
-        try:
-            while True:
-                octets += opened.recv_into(buffer) - HEADER
-                if opened.gettimeout() != SILENCE:
-                    opened.settimeout(SILENCE)
-        except TimeoutError:
-            return octets
+        opened.connect((SERVER_ADDRESS, SERVER_PORT))
+        return str(opened.getsockname()[0])
+
+
+def ask(opened: socket.socket, name: str) -> None:
+    """Open a file at the server."""
+    opened.sendto(b"\0\1" + name.encode() + b"\0octet\0", (SERVER_ADDRESS, SERVER_PORT))
+
+
+def join(groups: list[str]) -> None:
+    """Be a member, and nothing else, until the input ends."""
+    members = [listening(group) for group in groups]
+    opened = asking()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        if line == "read\n":
+            print(sum(map(drain, members)), flush=True)
+        else:
+            ask(opened, line.strip())
+    for each in (*members, opened):
+        each.close()
+
+
+def drain(member: socket.socket) -> int:
+    """Read what is there and return how many packets that were."""
+    buffer, packets = bytearray(2048), 0
+    member.setblocking(False)
+    try:
+        while True:
+            member.recv_into(buffer)
+            packets += 1
+    except BlockingIOError:
+        return packets
+
+
+def fetch(folder: str, files: dict[str, str]) -> dict[str, int]:
+    """Receive every file, asking for the next one when the last block of one is there; return how much was missed."""
+    opened = asking()
+    waiting = []
+    for name, group in files.items():
+        member = listening(group)
+        member.settimeout(PATIENCE)
+        waiting.append((name, member))
+    ask(opened, waiting[0][0])
+    missed = 0
+    for number, (name, member) in enumerate(waiting):
+        packets, lengths = receive(member)
+        if number + 1 < len(waiting):
+            ask(opened, waiting[number + 1][0])
+        missed += write(os.path.join(folder, name), packets, lengths)
+    return {"missed": missed}
+
+
+def receive(member: socket.socket) -> tuple[memoryview, int]:
+    """Read packets up to a short one; return them behind each other, and the octets of all."""
+    stride = BLOCK_SIZE + HEADER
+    view = memoryview(bytearray(stride * 65_536))
+    receive_into, at = member.recv_into, 0
+    while True:
+        length = receive_into(view[at : at + stride])
+        at += length
+        if length < stride:
+            return view, at
+
+
+def write(path: str, packets: memoryview, octets: int) -> int:
+    """Write the payloads in the order in which they came; return how many block numbers are not in a row."""
+    stride = BLOCK_SIZE + HEADER
+    numbers = bytes(packets[2:octets:stride]), bytes(packets[3:octets:stride])
+    gaps = sum((high << 8 | low) != at & 0xFFFF for at, (high, low) in enumerate(zip(*numbers, strict=True), 1))
+    with open(path, "wb") as stream:
+        stream.write(b"".join(packets[at + HEADER : min(at + stride, octets)] for at in range(0, octets, stride)))
+    return gaps
 
 
 def main() -> None:
     """Play one end."""
-    role, size, block_size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    if role == "receive":
-        print(json.dumps({"octets": receive()}))
+    role, arguments = sys.argv[1], sys.argv[2:]
+    if role == "join":
+        join(arguments)
+    elif role == "fetch":
+        print(json.dumps(fetch(arguments[0], dict(each.split("=") for each in arguments[1:]))))
     else:
-        print(json.dumps({"seconds": (ours if role == "ours" else bare)(size, block_size)}))
+        send = bare if role == "bare" else runs
+        print(json.dumps(send(int(arguments[0]), int(arguments[1]), arguments[2])))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,16 @@
-"""How fast blocks leave for a group: ``python -m tools.bench.throughput [--out DIR]``.
+"""How fast a pass that nobody acknowledges leaves at no rate limit: ``python -m tools.bench.throughput [--out DIR]``.
 
-Our sender beside a loop of bare GSO sends over the same links, and beside udpcast and UFTP where they are installed
-(Debian packages udpcast, uftp; they are timed with their start and end).  Nothing limits the rate.
+Senders.  A running ``mtftpd serve`` with ``pace = "none"`` sends 128 MiB to 1, 4 and 8 namespaces: four passes of the
+largest file that MTFTP can carry, 65,535 blocks of 512 octets.  Beside it a loop of bare GSO sends, as many blocks, to
+the same group over the same links.  Two processors cannot run a sender and eight readers, so the receivers are members
+with room for a whole pass in their sockets, which they read when it is over: every packet is delivered, and counted,
+and nobody takes a processor away from either sender.  The time is that of the passes, the gaps between them left out.
+MTFTP has no other block size; what 1,408 octets would give is shown by the server's way of performing `SendRun` alone
+("runs"), the one that TFTP with windows takes too.
+
+Wall time.  One receiver fetches 128 MiB into files, from its start to its end: from the running server as four files
+with a group each, one after the other, and with udpcast and UFTP (Debian packages udpcast, uftp), which begin
+for each transfer.
 """
 
 from __future__ import annotations
@@ -10,7 +19,6 @@ import json
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,27 +26,51 @@ from typing import Any
 
 import click
 
+from tools.bench import paced
 from tools.bench.__main__ import image
 from tools.lab.segment import Segment, stop
 
 RECEIVERS = (1, 4, 8)
-BLOCK_SIZES = (512, 1408)
+PARTS = 4
 SIZE = 128 << 20
+RUNS_BLOCK_SIZE = 1408
 
 
-def stream(segment: Segment, sender: str, receivers: int, size: int, block_size: int) -> dict[str, Any]:
-    """Send ``size`` octets to the group and return how fast they left and how many came."""
-    tool = (sys.executable, "-m", "tools.bench.stream")
-    waiting = [
-        segment.start(segment.client(number), *tool, "receive", "0", str(block_size), stdout=subprocess.PIPE)
-        for number in range(1, receivers + 1)
+def senders(segment: Segment, receivers: int, folder: Path) -> list[dict[str, Any]]:
+    """Send with the server and with bare loops to ``receivers`` and return what was seen."""
+    with paced.serving(segment, folder, 1) as passes:
+        members = paced.Members(segment, passes.files.values(), receivers)
+        group = next(iter(passes.files.values()))
+        seen = [
+            ("mtftpd", paced.BLOCK_SIZE, paced.ours(passes, members, PARTS)),
+            ("bare", paced.BLOCK_SIZE, paced.stream(segment, members, "bare", paced.BLOCK_SIZE, group, PARTS)),
+            ("runs", RUNS_BLOCK_SIZE, paced.stream(segment, members, "runs", RUNS_BLOCK_SIZE, group, 1)),
+            ("bare", RUNS_BLOCK_SIZE, paced.stream(segment, members, "bare", RUNS_BLOCK_SIZE, group, PARTS)),
+        ]
+        members.close()
+    return [
+        {
+            "receivers": receivers,
+            "block": block_size,
+            "sender": sender,
+            "megabytes_per_second": each["blocks"] * block_size / each["seconds"] / 1e6,
+            **each,
+        }
+        for sender, block_size, each in seen
     ]
-    for process in waiting:
-        assert process.stdout is not None
-        process.stdout.readline()
-    sent = json.loads(segment.run(segment.server, *tool, sender, str(size), str(block_size), timeout=300))
-    heard = [json.loads(process.communicate(timeout=120)[0])["octets"] for process in waiting]
-    return {"megabytes_per_second": size / sent["seconds"] / 1e6, "least_heard": min(1.0, min(heard) / size)}
+
+
+def ours(segment: Segment, folder: Path) -> dict[str, Any]:
+    """Fetch with one receiver from the running server."""
+    with paced.serving(segment, folder, PARTS) as passes:
+        target = folder / "fetched"
+        target.mkdir()
+        began = time.monotonic()
+        output = segment.run(segment.client(1), *paced.STREAM, "fetch", target,
+                             *(f"{name}={group}" for name, group in passes.files.items()))  # fmt: skip
+        seconds = time.monotonic() - began
+    right = sum((target / each).read_bytes() == (folder / "root" / each).read_bytes() for each in passes.files)
+    return {"megabytes_per_second": SIZE / seconds / 1e6, "least_heard": right / PARTS, **json.loads(output)}
 
 
 def udpcast(segment: Segment, receivers: int, size: int, folder: Path) -> dict[str, Any]:
@@ -83,55 +115,71 @@ def finished(
     return {"megabytes_per_second": size / seconds / 1e6, "least_heard": right / len(targets)}
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return the medians as a Markdown table, with our ratio to each of them in the same case."""
-    lines = ["| receivers | block | sender | MB/s | least heard | ours / theirs |", "|---|---|---|---|---|---|"]
-    for key in dict.fromkeys((row["receivers"], row["block"]) for row in rows):
-        case = [row for row in rows if (row["receivers"], row["block"]) == key]
-        median = {
-            sender: statistics.median(row["megabytes_per_second"] for row in case if row["sender"] == sender)
-            for sender in dict.fromkeys(row["sender"] for row in case)
-        }
-        for sender, speed in median.items():
-            heard = min(row["least_heard"] for row in case if row["sender"] == sender)
-            lines.append(
-                f"| {key[0]} | {key[1]} | {sender} | {speed:.0f} | {heard:.1%} | {median['ours'] / speed:.2f} |"
-            )
+def senders_table(rows: list[dict[str, Any]]) -> str:
+    """Return the medians as a Markdown table, with the ratio to the bare loop of the same case."""
+    lines = ["| receivers | block | sender | MB/s | least heard | ours / bare |", "|---" * 6 + "|"]
+    for receivers, block in dict.fromkeys((row["receivers"], row["block"]) for row in rows):
+        case = [row for row in rows if (row["receivers"], row["block"]) == (receivers, block)]
+        speed = _medians(case)
+        for sender, value in speed.items():
+            least = min(row["least_heard"] for row in case if row["sender"] == sender)
+            ratio = "" if sender == "bare" else f"{value / speed['bare']:.2f}"
+            lines.append(f"| {receivers} | {block} | {sender} | {value:.0f} | {least:.1%} | {ratio} |")
     return "\n".join([*lines, ""])
 
 
+def wall_table(rows: list[dict[str, Any]]) -> str:
+    """Return the medians of one receiver by the clock on the wall."""
+    lines = ["| sender, 128 MiB to one receiver | MB/s by wall time | right | ours / theirs |", "|---" * 4 + "|"]
+    speed = _medians(rows)
+    for sender, value in speed.items():
+        right = min(row["least_heard"] for row in rows if row["sender"] == sender)
+        lines.append(f"| {sender} | {value:.0f} | {right:.0%} | {speed['mtftpd'] / value:.2f} |")
+    return "\n".join([*lines, ""])
+
+
+def _medians(rows: list[dict[str, Any]]) -> dict[str, float]:
+    return {
+        sender: statistics.median(row["megabytes_per_second"] for row in rows if row["sender"] == sender)
+        for sender in dict.fromkeys(row["sender"] for row in rows)
+    }
+
+
 @click.command()
-@click.option("--size", default=SIZE, show_default=True, help="Octets to send.")
 @click.option("--repeat", default=3, show_default=True)
 @click.option("--receivers", "counts", multiple=True, type=int, default=RECEIVERS, show_default=True)
+@click.option("--only", type=click.Choice(["senders", "wall"]), help="Measure one of the two.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for throughput.json and throughput.md.")
-def main(size: int, repeat: int, counts: tuple[int, ...], out: Path | None) -> None:
-    """Send blocks to a group as fast as they leave.
+def main(repeat: int, counts: tuple[int, ...], only: str | None, out: Path | None) -> None:
+    """Send passes as fast as they leave.
 
     \b
     Examples:
-      python -m tools.bench.throughput --size 16777216 --receivers 1
+      python -m tools.bench.throughput --only senders --receivers 1 --repeat 1
       python -m tools.bench.throughput --out bench-out
     """
-    rows: list[dict[str, Any]] = []
+    results: dict[str, list[dict[str, Any]]] = {"senders": [], "wall": []}
+    fetchers = [("udpcast", "udp-sender", udpcast), ("UFTP", "uftp", uftp)]
     with Segment("thr", clients=max(counts)) as segment:
         for _ in range(repeat):
-            for receivers in counts:
-                for block in BLOCK_SIZES:
-                    for sender in ("ours", "bare"):
-                        seen = stream(segment, sender, receivers, size, block)
-                        rows.append({"sender": sender, "receivers": receivers, "block": block, **seen})
-                for name, program, send in (("udpcast", "udp-sender", udpcast), ("UFTP", "uftp", uftp)):
-                    if shutil.which(program) is None or receivers != 1:
-                        continue
-                    with tempfile.TemporaryDirectory() as folder:
-                        seen = send(segment, receivers, size, Path(folder))
-                    rows += [{"sender": name, "receivers": 1, "block": block, **seen} for block in BLOCK_SIZES]
-    click.echo(table(rows))
+            for receivers in counts if only != "wall" else ():
+                with tempfile.TemporaryDirectory() as name:
+                    results["senders"] += senders(segment, receivers, Path(name))
+            if only == "senders":
+                continue
+            with tempfile.TemporaryDirectory() as name:
+                results["wall"].append({"sender": "mtftpd", **ours(segment, Path(name))})
+            for sender, program, send in fetchers:
+                if shutil.which(program) is not None:
+                    with tempfile.TemporaryDirectory() as name:
+                        results["wall"].append({"sender": sender, **send(segment, 1, SIZE, Path(name))})
+    tables = [*([senders_table(results["senders"])] if results["senders"] else []),
+              *([wall_table(results["wall"])] if results["wall"] else [])]  # fmt: skip
+    click.echo("\n".join(tables))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "throughput.json").write_text(json.dumps(rows, indent=1))
-        (out / "throughput.md").write_text(table(rows))
+        (out / "throughput.json").write_text(json.dumps(results, indent=1))
+        (out / "throughput.md").write_text("\n".join(tables))
 
 
 if __name__ == "__main__":

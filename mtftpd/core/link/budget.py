@@ -76,6 +76,8 @@ class LinkBudget:
         self._suppressed = 0
         self._octets_of = _BlockOctets()
         self._idle = True
+        self.congested = False
+        """Whether a socket has no room for what was to leave it: nobody hands over more without being asked for it."""
         # When the bucket was empty, or will be once what was charged beyond it is paid.
         self._empty_at = float("-inf")
 

@@ -12,6 +12,9 @@ Rules
    row without an open.
 5. Where passes are in vain for so many that serving them one by one takes longer than to wait until they give up, the
    group is closed for that time: every open is met with silence, and all go to port 69 at once.
+6. Where an operator says what pace the listeners of an image keep up with, that one is taken in place of what is known
+   of ROMs, even for one opener alone.  Holes that the loss of the network does not explain then change nothing that was
+   learnt of ROMs; a group that has failed many (``factor`` below 1) is slowed down to what a ROM is believed to take.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf, log1p
 
+from mtftpd.core.groups import Binding
+from mtftpd.core.images import MTFTP_BLOCK_SIZE
 from mtftpd.core.mtftp.audience import Audience, chance_of_holes
-from mtftpd.core.mtftp.pacing import Pacer, interval_after
+from mtftpd.core.mtftp.pacing import Pace, Pacer, doubted, interval_after, stated_pace
 from mtftpd.core.mtftp.pass_rates import PassRates, lockstep_interval
 
 MAX_UNASKED = 4
@@ -38,7 +43,10 @@ SURPRISES = 2
 
 
 class Gears:
-    """The choice for one group, and what it is made of; without ``rates`` there is only the first gear."""
+    """The choice for one group, and what it is made of; without ``rates`` there is only the first gear.
+
+    ``stated`` is the pace that an operator says, None where it is to be found out.
+    """
 
     __slots__ = (
         "_blamed",
@@ -49,10 +57,12 @@ class Gears:
         "_surprises",
         "_unasked",
         "audience",
+        "stated",
     )
 
     def __init__(self, rates: PassRates | None) -> None:
         self.audience = Audience()
+        self.stated: Pace | None = None
         self._rates = rates
         self._unasked = 0
         self._surprises = 0
@@ -60,6 +70,10 @@ class Gears:
         self._last_was_paced = False
         self._pass_seconds = 0.0
         self._closed_until = -inf
+
+    def serve(self, binding: Binding) -> None:
+        """Take what an operator says of the group."""
+        self.stated = None if binding.pace is None else stated_pace(binding.pace, MTFTP_BLOCK_SIZE)
 
     def opened(self, address: str, blocks: int, now: float, *, early: bool) -> None:
         """Take note of an open for an image of ``blocks``, before it is answered.
@@ -79,46 +93,48 @@ class Gears:
 
     def paces(self, openers: Iterable[str], blocks: int) -> bool:
         """Return whether the pass that ``openers`` have asked for is a paced one."""
-        rates, audience = self._rates, self.audience
-        rate = rates.slowest(audience.profiles()) if rates is not None else None
-        if rate is None or len(audience) < 2 or rate.interval >= lockstep_interval(rate):
+        if self._rates is None:
             return False
+        if self.stated is None:
+            rate = self._rates.slowest(self.audience.profiles())
+            if rate is None or len(self.audience) < 2 or rate.interval >= lockstep_interval(rate):
+                return False
         return not any(self._needs_certainty(address, blocks) for address in openers)
 
     def goes_on(self, blocks: int, seconds: float, now: float) -> bool:
         """Return whether another pass follows one that has ended; ``seconds`` is how long clients listen."""
-        rates, audience = self._rates, self.audience
-        rate = rates.slowest(audience.profiles()) if rates is not None else None
-        if rates is None or rate is None or self._unasked >= MAX_UNASKED or self.is_closed(now):
+        rates, audience, pace = self._rates, self.audience, self._pace()
+        if rates is None or pace is None or self._unasked >= MAX_UNASKED or self.is_closed(now):
             return False
         if audience.waits(now, seconds):
             return True
         # With E expected, nobody has holes with the chance exp(-E), and then the pass is a waste of its whole time.
-        worth = log1p(rate.interval * blocks / (ASKING * seconds))
+        worth = log1p(pace.interval * blocks / (ASKING * seconds))
         return audience.with_holes(rates.loss(audience.profiles()), blocks) >= max(worth, LEAST_EXPECTED)
 
     def has_pace(self) -> bool:
         """Return whether it is known how fast a pass without a master may be."""
-        return self._rates is not None and self._rates.slowest(self.audience.profiles()) is not None
+        return self._pace() is not None
 
     def begin_paced(self, now: float, factor: float) -> Pacer:
         """Return the pace of a pass that begins; ``factor`` is which part of the rate is used."""
-        profiles = self.audience.profiles()
         assert self._rates is not None
-        if self._last_was_paced and not self._surprises:
-            self._rates.went_well(profiles)
-        rate = self._rates.slowest(profiles)
-        assert rate is not None
+        if self._last_was_paced and not self._surprises and self.stated is None:
+            self._rates.went_well(self.audience.profiles())
+        pace = self._pace()
+        assert pace is not None
         self._surprises = 0
         self._blamed = False
         self._unasked += 1
         self.audience.pass_began()
-        return Pacer(rate.interval / factor, now, rate.burst)
+        return self._pacer(pace, now, factor)
 
     def carry_on(self, answer: float | None, sent_at: float, now: float, factor: float) -> Pacer:
         """Return the pace of the rest of a pass that has lost its master, who took ``answer`` seconds for a block."""
-        rate = self._rates.slowest(self.audience.profiles()) if self._rates is not None else None
-        interval = (interval_after(answer) if rate is None else rate.interval) / factor
+        pace = self._pace()
+        if pace is not None and self.stated is not None:
+            return self._pacer(pace, now, factor)
+        interval = (interval_after(answer) if pace is None else pace.interval) / factor
         return Pacer(interval, max(now, sent_at + interval))
 
     def begin_lockstep(self) -> None:
@@ -149,6 +165,21 @@ class Gears:
         if self._rates is not None and answer is not None:
             self._rates.answered(self.audience.profile(address), answer, blocks, repeats)
 
+    def _pace(self) -> Pace | None:
+        """Return the pace of a pass without a master, None where there is none or nothing is known."""
+        if self._rates is None:
+            return None
+        if self.stated is not None:
+            return self.stated
+        rate = self._rates.slowest(self.audience.profiles())
+        return None if rate is None else Pace(rate.interval, rate.burst)
+
+    def _pacer(self, pace: Pace, now: float, factor: float) -> Pacer:
+        if self.stated is None:
+            return Pacer(pace.interval / factor, now, pace.burst)
+        interval, burst = pace if factor == 1.0 else doubted(pace, factor)
+        return Pacer(interval, now, burst)
+
     def _needs_certainty(self, address: str, blocks: int) -> bool:
         return self._chance(address, blocks) < SURPRISING
 
@@ -159,7 +190,7 @@ class Gears:
         return chance_of_holes(self._rates.loss(self.audience.profiles()), blocks, passes)
 
     def _may_surprise(self, address: str, blocks: int) -> None:
-        if self._rates is None or not self._last_was_paced:
+        if self._rates is None or not self._last_was_paced or self.stated is not None:
             return
         chance = self._chance(address, blocks)
         if chance >= SURPRISING:

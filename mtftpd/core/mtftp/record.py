@@ -9,9 +9,10 @@ from math import inf
 from mtftpd.core.effects import Drop, DropReason, Effects, Report, ReportKind
 from mtftpd.core.groups import Binding
 from mtftpd.core.images import MTFTP_BLOCK_SIZE, Image
-from mtftpd.core.link.budget import UNLIMITED, LinkBudget
+from mtftpd.core.link.budget import GROUP_BURST, UNLIMITED, Allowance, LinkBudget
 from mtftpd.core.mtftp.passes import GroupStatistics, Pass, Totals
-from mtftpd.core.mtftp.states import TABLE, Event, First, Gather, Idle, Lockstep, Paced, State
+from mtftpd.core.mtftp.states import TABLE, Event, First, Gather, Idle, Lockstep, Paced, Quiet, State
+from mtftpd.core.mtftp.timing import give_up_time
 from mtftpd.wire.datagram import Endpoint
 
 
@@ -86,9 +87,29 @@ class Record:
             paused=self.paused,
         )
 
+    def rest(self, now: float) -> None:
+        """Begin as after a pass that did not end: a server before this one was killed in the middle of it."""
+        self._move(Event.CHANGED, Quiet(), now + give_up_time(self.binding))
+
+    def relieved(self, now: float) -> None:
+        """Go on with a pass that waits for room in its socket."""
+        state = self.state
+        if isinstance(state, Paced) and state.former is None:
+            self.deadline = min(max(state.pacer.deadline, now), state.deserted_at)
+
     @property
     def _run(self) -> Pass | None:
         return self.state.run if isinstance(self.state, First | Lockstep | Paced) else None
+
+    def _allowance(self, state: Paced, now: float) -> Allowance:
+        """Return what the link has room for: a stated pace may hand over more at once than ROMs can take."""
+        group, burst = state.run.binding.group, max(GROUP_BURST, state.pacer.burst)
+        return self.budget.allowance(group, MTFTP_BLOCK_SIZE, now, burst)
+
+    def _leave_alone(self, state: First | Paced, now: float) -> Effects:
+        report = self._account(state, ReportKind.PASS_ENDED, "deserted", now)
+        self._move(Event.DESERTED, Quiet(), now + give_up_time(self.binding))
+        return (report,)
 
     def _ignore(self, source: Endpoint, detail: str) -> Effects:
         self._totals.ignored += 1

@@ -124,6 +124,13 @@ class MtftpService:
                 effects += session.abort("image changed", now) + self._settle(session, now)
         return effects
 
+    def relieved(self, now: float) -> None:
+        """Go on with what waits for room in a socket."""
+        for session in self._all():
+            if isinstance(session, Session):
+                session.relieved(now)
+                self._settle(session, now)
+
     def images_in_use(self) -> frozenset[int]:
         """Return the keys of the images that a pass sends or that the next one would."""
         return frozenset().union(*(session.images() for session in self._all()))

@@ -16,6 +16,7 @@ from mtftpd.core.mtftp.passes import MAX_WAITING, Pass
 from mtftpd.core.mtftp.record import Record
 from mtftpd.core.mtftp.states import Event, First, Gap, Gather, Idle, Lockstep, Paced, Quiet
 from mtftpd.core.mtftp.timing import (
+    CONGESTED,
     ECHO_AFTER,
     GAP,
     GATHER,
@@ -47,6 +48,7 @@ class Session(Record):
 
     def __post_init__(self, rates: PassRates | None) -> None:
         self._gears = Gears(rates)
+        self._gears.serve(self.binding)
 
     def open(self, source: Endpoint, now: float) -> Effects:
         """Take an MTFTP open for this group's image."""
@@ -204,14 +206,11 @@ class Session(Record):
         changed = binding.image.digest != self.binding.image.digest
         quiet_until = self._ended_at + give_up_time(self.binding)
         self.binding = binding
+        self._gears.serve(self.binding)
         if changed:
             self._gears.audience = Audience()
         if changed and quiet_until > now and isinstance(self.state, Idle | Gather | Gap):
             self._move(Event.CHANGED, Quiet(), quiet_until)
-
-    def rest(self, now: float) -> None:
-        """Begin as after a pass that did not end: a server before this one was killed in the middle of it."""
-        self._move(Event.CHANGED, Quiet(), now + give_up_time(self.binding))
 
     def _begin(self, event: Event, openers: dict[str, Endpoint], now: float) -> Effects:
         """Start a pass with the first opener as master: its own copy of DATA 1 leaves before that of the group."""
@@ -365,7 +364,10 @@ class Session(Record):
         if state.repeats_for_former():
             self.deadline = min(now + probe_wait(state, state.repeats), state.deserted_at)
             return (run.again(state.block),)
-        room, again = self.budget.allowance(run.binding.group, MTFTP_BLOCK_SIZE, now)
+        if self.budget.congested:
+            self.deadline = min(now + CONGESTED, state.deserted_at)
+            return ()
+        room, again = self._allowance(state, now)
         count = 1 if state.former else max(1, min(state.pacer.take(now), run.blocks - state.block, room))
         effect = run.to_group(state.block + 1, count)
         state.block += count
@@ -392,8 +394,3 @@ class Session(Record):
         if not isinstance(state, Paced):
             gears.audience.gone(state.master.address)
         gears.pass_ended(run.started, now, paced=run.opener is None)
-
-    def _leave_alone(self, state: First | Paced, now: float) -> Effects:
-        report = self._account(state, ReportKind.PASS_ENDED, "deserted", now)
-        self._move(Event.DESERTED, Quiet(), now + give_up_time(self.binding))
-        return (report,)

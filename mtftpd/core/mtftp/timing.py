@@ -31,6 +31,9 @@ IPXE_PATIENCE = 0.2
 BACK_PATIENCE = 0.15
 """The same for a master that was lost before and came back: it is one that answers no repetition (atftp)."""
 
+CONGESTED = 0.1
+"""Seconds until a pass looks by itself whether its socket has room; it is told when there is."""
+
 LONGEST_PROBE = 0.1
 """Seconds that listeners wait for a lost master at a time: all keep awake for 0.25 s (iPXE) or T."""
 

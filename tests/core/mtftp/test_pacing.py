@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtftpd.core.mtftp.pacing import FASTEST, LARGEST_BURST, SLOWEST, TIMER_GRAIN, UNKNOWN, Pacer, interval_after
+from mtftpd.core.mtftp.pacing import (
+    CALLS_TOGETHER,
+    FASTEST,
+    LARGEST_BURST,
+    SLOWEST,
+    TIMER_GRAIN,
+    UNKNOWN,
+    Pace,
+    Pacer,
+    doubted,
+    interval_after,
+    stated_pace,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +77,27 @@ def test_a_punctual_caller_keeps_the_rate(interval: float) -> None:
         assert portion >= 1
         total += portion
     assert total == pytest.approx(now / interval + 1, abs=LARGEST_BURST)
+
+
+@pytest.mark.parametrize(("block_size", "together"), [(512, 64), (1408, 46), (65_464, 1)])
+def test_without_a_limit_whole_system_calls_leave_and_more_may_at_once(block_size: int, together: int) -> None:
+    pace = stated_pace(0.0, block_size)
+    assert pace == (0.0, CALLS_TOGETHER * together)
+    pacer = Pacer(pace.interval, 5.0, pace.burst)
+    assert pacer.take(4.9) == 0
+    for now in (5.0, 5.0, 5.1):
+        assert pacer.deadline <= now
+        assert pacer.take(now) == pace.burst
+
+
+def test_a_stated_rate_is_that_of_the_wire_in_bursts_of_one_grain_of_the_timer() -> None:
+    pace = stated_pace(200e6, 512)
+    assert pace.interval == pytest.approx(582 * 8 / 200e6)
+    assert pace.burst == 64
+    assert Pacer(pace.interval, 0.0, pace.burst).burst == int(TIMER_GRAIN / pace.interval)
+    assert Pacer(stated_pace(10e9, 512).interval, 0.0, 64).burst == 64
+
+
+def test_a_stated_pace_that_failed_many_is_no_more_than_that_of_a_rom() -> None:
+    assert doubted(stated_pace(0.0, 512), 0.5) == Pace(2 * FASTEST, LARGEST_BURST)
+    assert doubted(stated_pace(1e6, 512), 0.5).interval == pytest.approx(2 * 582 * 8 / 1e6)

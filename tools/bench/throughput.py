@@ -28,6 +28,7 @@ import click
 
 from tools.bench import paced
 from tools.bench.__main__ import image
+from tools.bench.bars import chart
 from tools.lab.segment import Segment, stop
 
 RECEIVERS = (1, 4, 8)
@@ -138,6 +139,15 @@ def wall_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
+def speeds(results: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+    """Return all medians by what they are of."""
+    found = {}
+    for receivers, block in dict.fromkeys((row["receivers"], row["block"]) for row in results["senders"]):
+        case = [row for row in results["senders"] if (row["receivers"], row["block"]) == (receivers, block)]
+        found |= {f"{receivers} receivers, {block} octets, {name}": value for name, value in _medians(case).items()}
+    return found | {f"one receiver, wall time, {name}": value for name, value in _medians(results["wall"]).items()}
+
+
 def _medians(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {
         sender: statistics.median(row["megabytes_per_second"] for row in rows if row["sender"] == sender)
@@ -149,7 +159,7 @@ def _medians(rows: list[dict[str, Any]]) -> dict[str, float]:
 @click.option("--repeat", default=3, show_default=True)
 @click.option("--receivers", "counts", multiple=True, type=int, default=RECEIVERS, show_default=True)
 @click.option("--only", type=click.Choice(["senders", "wall"]), help="Measure one of the two.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for throughput.json and throughput.md.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for throughput.json, .md and .svg.")
 def main(repeat: int, counts: tuple[int, ...], only: str | None, out: Path | None) -> None:
     """Send passes as fast as they leave.
 
@@ -179,7 +189,8 @@ def main(repeat: int, counts: tuple[int, ...], only: str | None, out: Path | Non
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "throughput.json").write_text(json.dumps(results, indent=1))
-        (out / "throughput.md").write_text("\n".join(tables))
+        (out / "throughput.md").write_text("\n".join([*tables, "![MB/s](throughput.svg)\n"]))
+        (out / "throughput.svg").write_text(chart("128 MiB to a group, no rate limit", speeds(results), "MB/s"))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from mtftpd.core.service import BootService
 from mtftpd.core.settings import Bandwidth, Catalogue
 from mtftpd.wire.datagram import Datagram, Endpoint
 from mtftpd.wire.tftp import Request, build
-from tests.core.mtftp_lab import GROUP, PACED, SERVER, SETTINGS, A, B, Lab, T, catalogue, image, reports, sent
+from tests.core.mtftp.mtftp_lab import GROUP, PACED, SERVER, SETTINGS, A, B, Lab, T, catalogue, image, reports, sent
 
 BLOCKS = 1_000
 BURST = CALLS_TOGETHER * MAX_SEGMENTS

@@ -141,7 +141,7 @@ def wall_table(rows: list[dict[str, Any]]) -> str:
 
 def speeds(results: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
     """Return all medians by what they are of."""
-    found = {}
+    found: dict[str, float] = {}
     for receivers, block in dict.fromkeys((row["receivers"], row["block"]) for row in results["senders"]):
         case = [row for row in results["senders"] if (row["receivers"], row["block"]) == (receivers, block)]
         found |= {f"{receivers} receivers, {block} octets, {name}": value for name, value in _medians(case).items()}

@@ -168,11 +168,14 @@ def receive(member: socket.socket) -> tuple[memoryview, int]:
     stride = BLOCK_SIZE + HEADER
     view = memoryview(bytearray(stride * 65_536))
     receive_into, at = member.recv_into, 0
-    while True:
-        length = receive_into(view[at : at + stride])
-        at += length
-        if length < stride:
-            return view, at
+    try:
+        while True:
+            length = receive_into(view[at : at + stride])
+            at += length
+            if length < stride:
+                return view, at
+    except TimeoutError:  # the last block is lost, and with it the file
+        return view, at
 
 
 def write(path: str, packets: memoryview, octets: int) -> int:

@@ -147,9 +147,10 @@ def test_f7_is_not_for_who_comes_while_a_pass_runs(world: World) -> None:
     assert world.watch.next_deadline() is not None
 
 
+@pytest.mark.parametrize("block", [1, 9])
 @pytest.mark.parametrize(("why", "expected"), [("silent", ["F9"]), ("error", ["F10"]), ("complete", [])])
-def test_f9_and_f10_are_told_and_held_against_nobody(world: World, why: str, expected: list[str]) -> None:
-    lost = report(ReportKind.MASTER_LOST, 1, group=GROUP, why=why, block=9, blocks=21)
+def test_f9_and_f10_are_told_and_held_against_nobody(world: World, why: str, expected: list[str], block: int) -> None:
+    lost = report(ReportKind.MASTER_LOST, 1, group=GROUP, why=why, block=block, blocks=21)
     assert world.learn(lost) == []
     world.told(1)
     said = world.learn(lost)

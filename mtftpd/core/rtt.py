@@ -8,6 +8,8 @@ CAP = 4.0
 """Seconds.  The longest any known ROM waits for a block before it asks again (EDK1 on port 69: 4 s)."""
 INITIAL = 0.5
 """Seconds, before the first sample.  RFC 6298 says 1 s for the Internet; clients here are on the same LAN."""
+PATIENCE_KEPT = 0.9
+"""What is left of the shortest wait after each loss: it shrinks while fewer than one ring in eight is too early."""
 
 _GAIN = 0.125
 _GAIN_OF_VARIANCE = 0.25
@@ -20,10 +22,10 @@ class RoundTrip:
     The caller keeps Karn's rule (RFC 6298 section 3): an answer to something sent twice is no sample.
     """
 
-    __slots__ = ("_cap", "_floor", "_initial", "deviation", "smoothed")
+    __slots__ = ("_cap", "_floor", "_initial", "_least", "deviation", "smoothed")
 
     def __init__(self, floor: float = FLOOR, cap: float = CAP, initial: float = INITIAL) -> None:
-        self._floor = floor
+        self._floor = self._least = floor
         self._cap = cap
         self._initial = initial
         self.smoothed: float | None = None
@@ -39,6 +41,14 @@ class RoundTrip:
         error = seconds - smoothed
         self.smoothed = smoothed + _GAIN * error
         self.deviation += _GAIN_OF_VARIANCE * ((-error if error < 0 else error) - self.deviation)
+
+    def was_hasty(self) -> None:
+        """Take note that the timer rang too early, since the answer came after all: wait longer from now on."""
+        self._floor = max(self._floor, min(2 * self._floor, FLOOR))
+
+    def was_right(self) -> None:
+        """Take note that the timer rang for something that was lost: wait a little less from now on."""
+        self._floor = max(self._least, PATIENCE_KEPT * self._floor)
 
     def timeout(self, attempt: int = 0) -> float:
         """Return how long to wait before repetition ``attempt`` (from 0), doubled each time, within the limits."""

@@ -60,3 +60,25 @@ def test_a_steady_round_trip_is_learnt(seconds: float) -> None:
         trip.sample(seconds)
     assert trip.smoothed == pytest.approx(seconds)
     assert trip.timeout() == pytest.approx(max(FLOOR, seconds), rel=0.01)
+
+
+def test_a_timer_that_rings_too_early_waits_longer_and_one_that_is_right_less_again() -> None:
+    trip = RoundTrip(floor=FLOOR / 8)
+    trip.sample(0.0)
+    waits = []
+    for _ in range(4):
+        waits.append(trip.timeout())
+        trip.was_hasty()
+    assert waits == pytest.approx([FLOOR / 8, FLOOR / 4, FLOOR / 2, FLOOR])
+    assert trip.timeout() == FLOOR
+    for _ in range(30):
+        trip.was_right()
+    assert trip.timeout() == FLOOR / 8
+
+
+def test_whoever_waits_for_longer_than_the_floor_is_never_too_hasty() -> None:
+    trip = RoundTrip(floor=2 * FLOOR)
+    trip.sample(0.0)
+    trip.was_hasty()
+    trip.was_right()
+    assert trip.timeout() == 2 * FLOOR

@@ -36,8 +36,9 @@ def test_many_with_loss_are_done_sooner_for_as_many_packets_as_passes_need() -> 
     faithful, paced = (result.boot_seconds() or (0.0, 0.0, 0.0) for result in both)
     assert paced[1] < 0.7 * faithful[1]
     assert paced[2] < 0.9 * faithful[2]
-    # The ideal knows nobody who lost a DHCP packet and came when the first pass was over.
-    assert both[1].traffic.passes <= 1.5 * ideal_passes(200, 2049, 0.01)
+    # Who lost a DHCP packet comes when the passes of the others are over, and needs passes of its own.
+    late = sum(node.dhcp_retries > 0 for node in both[1].nodes)
+    assert both[1].traffic.passes <= ideal_passes(200, 2049, 0.01) + ideal_passes(late, 2049, 0.01)
 
 
 def test_late_joiners_cost_one_more_image_and_early_ones_nothing() -> None:
@@ -80,9 +81,9 @@ def slower(disturbed: Simulation, undisturbed: Outcome, but: set[int]) -> float:
     return max(max(others) / max(before), sum(others) / sum(before))
 
 
-@pytest.mark.parametrize(("faithful", "kills"), [(True, 10), (False, 1)])
+@pytest.mark.parametrize(("faithful", "kills"), [(True, 10), (False, 2)])
 def test_ten_masters_in_a_row_may_be_killed(faithful: bool, kills: int) -> None:
-    """With the second gear there is only the first one to kill, and nobody needs another."""
+    """With the second gear there are only two to kill: as soon as a ROM is known, nobody needs another master."""
     scenario = replace(scene(100, 1 << 20, quality=LOSSY, power_on=PowerOn(spread=50.0)), faithful=faithful)
     undisturbed = outcome(scenario)
     simulation = Simulation(replace(scenario, limit=undisturbed.seconds + 60))

@@ -57,6 +57,10 @@ class Audience:
         member = self._members.get(address)
         return 0 if member is None else member.passes
 
+    def has_others(self, address: str) -> bool:
+        """Return whether anybody but ``address`` is known to want the image."""
+        return len(self._members) > (address in self._members)
+
     def profile(self, address: str) -> str:
         """Return the profile of ``address``, "" where it is not known."""
         member = self._members.get(address)

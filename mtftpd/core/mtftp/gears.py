@@ -24,9 +24,14 @@ from math import inf, log1p
 
 from mtftpd.core.groups import Binding
 from mtftpd.core.images import MTFTP_BLOCK_SIZE
+from mtftpd.core.link.budget import LinkBudget
 from mtftpd.core.mtftp.audience import Audience, chance_of_holes
 from mtftpd.core.mtftp.pacing import Pace, Pacer, doubted, interval_after, stated_pace
+from mtftpd.core.mtftp.pairs import Pairs
 from mtftpd.core.mtftp.pass_rates import PassRates, lockstep_interval
+from mtftpd.core.mtftp.passes import Pass
+from mtftpd.core.mtftp.timing import HASTE, patience
+from mtftpd.core.rtt import FLOOR, RoundTrip
 
 MAX_UNASKED = 4
 """Passes: at 1 % of loss and 65,535 blocks 4 of them leave a hole with 2,000 listeners in one case of three."""
@@ -51,6 +56,7 @@ class Gears:
     __slots__ = (
         "_blamed",
         "_closed_until",
+        "_ended_at",
         "_last_was_paced",
         "_pass_seconds",
         "_rates",
@@ -70,6 +76,7 @@ class Gears:
         self._last_was_paced = False
         self._pass_seconds = 0.0
         self._closed_until = -inf
+        self._ended_at = -inf
 
     def serve(self, binding: Binding) -> None:
         """Take what an operator says of the group."""
@@ -137,9 +144,18 @@ class Gears:
         interval = (interval_after(answer) if pace is None else pace.interval) / factor
         return Pacer(interval, max(now, sent_at + interval))
 
-    def begin_lockstep(self) -> None:
-        """Take note that a client is master of the pass that begins."""
+    def begin_lockstep(self, master: str, budget: LinkBudget) -> Pairs:
+        """Take note that ``master`` leads the pass that begins; return what is to be measured of it."""
         self.audience.pass_began()
+        knows = self._rates is None or self._rates.knows(self.audience.profile(master))
+        return Pairs(wanted=not (knows or budget.limited))
+
+    def trip(self, binding: Binding, budget: LinkBudget) -> RoundTrip:
+        """Return the timer of a lock-step pass: a hasty one, except where only that gear is wanted.
+
+        A block that waits for its turn on a link with a limit would look lost to it.
+        """
+        return RoundTrip(FLOOR if self._rates is None or budget.limited else HASTE, patience(binding))
 
     def is_closed(self, now: float) -> bool:
         """Return whether every open is left to port 69."""
@@ -156,14 +172,17 @@ class Gears:
 
     def pass_ended(self, began: float, now: float, *, paced: bool) -> None:
         """Take note that a pass was complete; from now on opens say how good that one was."""
-        self._pass_seconds = now - began
+        pause = began - self._ended_at
+        self._pass_seconds = now - began + (pause if pause < SLOW_ROM else 0.0)
+        self._ended_at = now
         self.audience.pass_ended(began)
         self._last_was_paced = paced
 
-    def answered(self, address: str, answer: float | None, blocks: int, repeats: int) -> None:
-        """Take what a lock-step pass says of its master: see `PassRates.answered`; None: no answer could be timed."""
+    def answered(self, master: str, run: Pass, blocks: int, repeats: int) -> None:
+        """Take what ``blocks`` of a lock-step pass say of their master, if answers could be timed."""
+        answer = run.trip.smoothed
         if self._rates is not None and answer is not None:
-            self._rates.answered(self.audience.profile(address), answer, blocks, repeats)
+            self._rates.answered(self.audience.profile(master), answer, blocks, repeats, run.pairs.service)
 
     def _pace(self) -> Pace | None:
         """Return the pace of a pass without a master, None where there is none or nothing is known."""

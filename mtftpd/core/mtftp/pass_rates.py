@@ -3,7 +3,8 @@
 Rules
 1. The first pass for a ROM that nothing is known of has a real master: its answer times say how fast it is.
 2. From then on blocks leave `SLOW_DOWN` times as far apart as it took to answer them.  Each clean pass brings that
-   nearer to the answer time itself, and never below: nobody has been seen to be faster.
+   nearer to the answer time itself, and never below: nobody has been seen to be faster.  Where pairs of blocks were
+   answered (`mtftpd.core.mtftp.pairs`) it is known what of that time the ROM took, and blocks leave nearly as close.
 3. Holes that the loss of the network does not explain are the fault of the rate: the blocks move apart, and fewer of
    them leave together.
 4. The slowest of an audience sets the pace; for a profile without a record that is the slowest one that has one.
@@ -17,10 +18,14 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 
 from mtftpd.core.mtftp.pacing import FASTEST, LARGEST_BURST, SLOW_DOWN, SLOWEST
-from mtftpd.core.rtt import FLOOR
+from mtftpd.core.mtftp.timing import HASTE
 
 MAX_PROFILES = 256
 """Records: profiles are those of the ROM table and of the operator; 256 * ~200 bytes are 50 KiB."""
+SPARE = 1.1
+"""How much more time than the master took for a block of a pair its siblings have: they are not all alike."""
+LEAST_FACTOR = 0.5
+"""Of the answer time, whatever pairs say: two acknowledgements that left apart may arrive together."""
 CLEAN_STEP = 0.9
 """What a clean pass makes of the factor: seven of them lead from 2 to 1."""
 HOLES_STEP = 1.5
@@ -70,15 +75,22 @@ class PassRates:
         """Return all records."""
         return tuple(self._rates.values())
 
-    def answered(self, profile: str, answer: float, blocks: int, repeats: int) -> None:
-        """Learn from a lock-step pass: its mean answer time, its blocks, and how many of them a timer repeated."""
+    def knows(self, profile: str) -> bool:
+        """Return whether there is a record."""
+        return profile in self._rates
+
+    def answered(self, profile: str, answer: float, blocks: int, repeats: int, service: float | None = None) -> None:
+        """Learn from a lock-step pass: its mean answer time, its blocks, and how many of them a timer repeated.
+
+        ``service`` is what pairs say that the ROM takes for a block; it counts where nothing was known.
+        """
         if blocks < LEAST_BLOCKS:
             return
         loss = repeats / blocks / _COPIES
         known = self._rates.get(profile)
         if known is None:
             if len(self._rates) < MAX_PROFILES:
-                self._rates[profile] = PassRate(profile, answer, loss=loss)
+                self._rates[profile] = PassRate(profile, answer, _factor(answer, service), loss=loss)
             return
         self._rates[profile] = replace(
             known,
@@ -107,10 +119,14 @@ class PassRates:
 
     def _change(self, profiles: Set[str], step: float, halvings: int) -> None:
         for rate in [each for each in self._rates.values() if each.profile in profiles]:
-            factor = min(max(rate.factor * step, 1.0), SLOWEST_FACTOR)
+            factor = min(max(rate.factor * step, min(rate.factor, 1.0)), SLOWEST_FACTOR)
             self._rates[rate.profile] = replace(rate, factor=factor, burst=max(rate.burst >> halvings, 1))
 
 
 def lockstep_interval(rate: PassRate) -> float:
     """Return how long a block takes on the average when each is acknowledged, with the waits for what is lost."""
-    return rate.answer + _COPIES * rate.loss * max(FLOOR, rate.answer)
+    return rate.answer + _COPIES * rate.loss * max(HASTE, rate.answer)
+
+
+def _factor(answer: float, service: float | None) -> float:
+    return SLOW_DOWN if service is None else min(max(SPARE * service / answer, LEAST_FACTOR), SLOW_DOWN)

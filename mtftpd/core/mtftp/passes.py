@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from mtftpd.core.effects import Report, ReportKind, SendRun
 from mtftpd.core.groups import Binding
 from mtftpd.core.images import MTFTP_BLOCK_SIZE
+from mtftpd.core.mtftp.pairs import Pairs
 from mtftpd.core.rtt import RoundTrip
 from mtftpd.quirks.vocabulary import ServerAction
 from mtftpd.wire.datagram import Endpoint
@@ -21,8 +22,8 @@ class Pass:
 
     ``waiting`` holds the addresses of other clients that are known to want the image; ``trip`` times the master.
     ``sent`` counts packets to the group, ``repeats`` those of them that were not new, ``stalls`` the blocks that a
-    timer had to repeat, ``stalled`` the last of them, ``echoed`` those of them that were acknowledged
-    twice.
+    timer had to repeat, ``stalled`` the last of them (0 when it was acknowledged twice), ``echoed`` those of them that
+    were acknowledged twice.
     """
 
     binding: Binding
@@ -30,6 +31,7 @@ class Pass:
     started: float
     trip: RoundTrip
     waiting: set[str] = field(default_factory=set)
+    pairs: Pairs = field(default_factory=Pairs)
     blocks: int = field(init=False)
     sent: int = 0
     repeats: int = 0
@@ -59,6 +61,11 @@ class Pass:
         self.repeats += 1
         return self.to_group(block)
 
+    def both_copies(self, block: int) -> tuple[SendRun, SendRun]:
+        """Return a new block twice, so that its acknowledgements tell how long the master takes for one."""
+        self.pairs.left()
+        return self.to_group(block), self.again(block)
+
     def to_client(self, client: Endpoint, block: int, count: int = 1) -> SendRun:
         """Return the unicast copy that makes ``client`` the master, or an iPXE answer."""
         return SendRun(self.binding.socket, client, self.binding.image, block, count, MTFTP_BLOCK_SIZE)
@@ -67,6 +74,20 @@ class Pass:
         """Return both copies of DATA 1: unicast first, since atftp turns into a listener otherwise (quirk Q107)."""
         own, everybody = self.to_client(master, 1), self.to_group(1)
         return (everybody, own) if ServerAction.UNICAST_FIRST in self.binding.without else (own, everybody)
+
+    def acknowledged_again(self, block: int) -> None:
+        """Take note that ``block``, the last but one, was acknowledged once more."""
+        if block == self.stalled:
+            self.stalled = 0
+            self.echoed += 1
+            self.trip.was_hasty()
+
+    def stalls_at(self, block: int) -> None:
+        """Take note that a timer rings for ``block``; the last time it did so rightly, or was told otherwise."""
+        if self.stalled:
+            self.trip.was_right()
+        self.stalls += 1
+        self.stalled = block
 
     def wanted_by(self, address: str) -> None:
         """Remember that a client at ``address`` wants the image and was not answered."""

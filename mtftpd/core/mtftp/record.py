@@ -111,6 +111,11 @@ class Record:
         self._move(Event.DESERTED, Quiet(), now + give_up_time(self.binding))
         return (report,)
 
+    def _count_pass(self) -> None:
+        """Take note of a pass that begins; whoever waits for it is known to the pass."""
+        self._waiting = set()
+        self._totals.passes += 1
+
     def _ignore(self, source: Endpoint, detail: str) -> Effects:
         self._totals.ignored += 1
         return (Drop(DropReason.PASS_RUNNING, source, detail),)

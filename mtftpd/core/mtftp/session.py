@@ -11,6 +11,7 @@ from mtftpd.core.images import MTFTP_BLOCK_SIZE
 from mtftpd.core.mtftp.audience import Audience
 from mtftpd.core.mtftp.gears import Gears
 from mtftpd.core.mtftp.pacing import Pacer, interval_after
+from mtftpd.core.mtftp.pairs import LONGEST_HOLD
 from mtftpd.core.mtftp.pass_rates import PassRates
 from mtftpd.core.mtftp.passes import MAX_WAITING, Pass
 from mtftpd.core.mtftp.record import Record
@@ -23,10 +24,10 @@ from mtftpd.core.mtftp.timing import (
     MAX_ECHOES,
     MAX_REPEATS,
     QUIET,
+    desertion,
     first_deadline,
     give_up_time,
     may_go_on_without_first_ack,
-    patience,
     probe_wait,
     silence_deadline,
     was_never_heard,
@@ -105,6 +106,9 @@ class Session(Record):
             block = state.block
             run = state.run
             if block <= number < run.blocks:
+                if block == run.pairs.last and run.pairs.holds(now):
+                    self.deadline = now + LONGEST_HOLD
+                    return ()
                 trip = run.trip
                 if state.clean:
                     trip.sample(now - state.sent_at)
@@ -113,8 +117,11 @@ class Session(Record):
                 state.sent_at = state.heard_at = now
                 state.clean = True
                 state.repeats = state.echoes = 0
-                run.sent += 1
                 self.deadline = now + trip.timeout()
+                if block == run.pairs.next:
+                    state.clean = False
+                    return run.both_copies(block)
+                run.sent += 1
                 binding = run.binding
                 return (new_run((binding.data_socket, binding.group, binding.image, block, 1, MTFTP_BLOCK_SIZE, 0)),)
             return self._acked_out_of_line(state, number, now)
@@ -217,14 +224,12 @@ class Session(Record):
         if event is Event.GATHERED and self._gears.paces(openers, self.binding.image.blocks(MTFTP_BLOCK_SIZE)):
             return self._begin_paced(self._waiting | openers.keys(), now)
         address, master = next(iter(openers.items()))
-        self._gears.begin_lockstep()
-        trip = RoundTrip(cap=patience(self.binding))
-        run = Pass(self.binding, master, now, trip, (self._waiting | openers.keys()) - {address})
-        self._waiting = set()
-        self._totals.passes += 1
+        others = (self._waiting | openers.keys()) - {address}
+        pairs = self._gears.begin_lockstep(address, self.budget)
+        run = Pass(self.binding, master, now, self._gears.trip(self.binding, self.budget), others, pairs)
+        self._count_pass()
         state = First(run, master, now)
-        self._move(event, state, 0.0)
-        self.deadline = first_deadline(self.binding, state)
+        self._move(event, state, first_deadline(self.binding, state))
         if ServerAction.WAIT_FOR_ACK_1 in self.binding.without:
             pacer = Pacer(interval_after(None), now)
             self._move(Event.MASTER_LOST, Paced(run, 1, pacer, inf), pacer.deadline)
@@ -233,8 +238,7 @@ class Session(Record):
     def _begin_paced(self, waiting: set[str], now: float) -> Effects:
         """Start a pass that nobody acknowledges, for all of ``waiting`` and those who only listen."""
         run = Pass(self.binding, None, now, RoundTrip(), waiting)
-        self._waiting = set()
-        self._totals.passes += 1
+        self._count_pass()
         state = Paced(run, 0, self._gears.begin_paced(now, self.factor(now)), inf)
         self._move(Event.PACED, state, now)
         return (*self._pace(state, now), run.report_start())
@@ -307,16 +311,18 @@ class Session(Record):
             state.echoes += 1
             state.heard_at = now
             return self._send_again(state, now)
-        if number == run.stalled == block - 1:
-            run.echoed += 1
+        if number == block - 1:
+            run.acknowledged_again(number)
         return (Drop(DropReason.STALE_ACK, state.master, f"ACK {number} of block {block}"),)
 
     def _repeat(self, state: Lockstep, now: float) -> Effects:
+        if state.run.pairs.is_holding:
+            state.run.pairs.give_up()
+            return self.acked(state.block, now)
         if state.repeats == MAX_REPEATS:
             return self._lose_master(state, "silent", now)
         if state.repeats == 0:
-            state.run.stalls += 1
-            state.run.stalled = state.block
+            state.run.stalls_at(state.block)
         state.repeats += 1
         return self._send_again(state, now)
 
@@ -343,16 +349,14 @@ class Session(Record):
             self._unheard.failed(state.master.address, now, self.binding.seconds + 0.1)
         lost = run.report_lost(state.master, why, block)
         unanswered = why == "silent" and block > 1
-        self._gears.answered(state.master.address, run.trip.smoothed, block, run.lost - unanswered)
+        self._gears.answered(state.master.address, run, block, run.lost - unanswered)
         if block == run.blocks:
             return (lost, *self._finish(state, "unacknowledged", now))
         if isinstance(state, First) and not run.waiting and why != "complete":
             return (lost, *self._leave_alone(state, now))
         pacer = self._gears.carry_on(run.trip.smoothed, state.sent_at, now, self.factor(now))
-        deserted_at = inf
-        if why == "silent" and not run.waiting:
-            heard_at = state.heard_at if isinstance(state, Lockstep) else state.sent_at
-            deserted_at = heard_at + 3 * (self.binding.seconds + 0.1)
+        alone = why == "silent" and not (run.waiting or self._gears.audience.has_others(state.master.address))
+        deserted_at = desertion(self.binding, state) if alone else inf
         former = state.master if why == "silent" and isinstance(state, Lockstep) else None
         self._move(Event.MASTER_LOST, Paced(run, block, pacer, deserted_at, former, block + 1), pacer.deadline)
         return (lost,)
@@ -390,7 +394,7 @@ class Session(Record):
         run, gears = state.run, self._gears
         if isinstance(state, Lockstep) and outcome == "acknowledged":
             self._unheard.heard(state.master.address)
-            gears.answered(state.master.address, run.trip.smoothed, run.blocks, run.lost)
+            gears.answered(state.master.address, run, run.blocks, run.lost)
         if not isinstance(state, Paced):
             gears.audience.gone(state.master.address)
         gears.pass_ended(run.started, now, paced=run.opener is None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mtftpd.core.effects import Service
 from mtftpd.core.groups import Binding
 from mtftpd.core.mtftp.states import First, Lockstep, Paced
+from mtftpd.core.rtt import FLOOR
 
 GATHER = 0.2
 """Seconds that a first open waits for others, while clients that did not listen before (iPXE) get ready for block 1.
@@ -16,6 +17,11 @@ GAP = 0.18
 """Seconds between passes: more than the 0.1 s timer of an EFI client with holes, less than iPXE's 0.25 s."""
 QUIET = 0.2
 """Seconds beyond T: EFI adds 0.1 s to every timer, and the other 0.1 s is for the network."""
+HASTE = 0.001
+"""Seconds that an acknowledgement is waited for at the least before a block is repeated for the first time: several
+times what a ROM takes, and the grain of timers.  With 1 % of loss one block in fifty waits for it; were it 20 ms, those
+waits would take three times as long as all the blocks.  A timer that rang too early costs one packet, and waits longer
+from then on (`RoundTrip.was_hasty`)."""
 MAX_REPEATS = 2
 """Timer repetitions of one block; EFI gives up at the third copy."""
 MAX_ECHOES = 3
@@ -68,9 +74,17 @@ def silence_deadline(binding: Binding, state: Lockstep) -> float:
     """Return when to repeat the block, or when to give the master up once that has been done often enough."""
     timeout = state.run.trip.timeout
     if state.repeats < MAX_REPEATS:
-        return state.sent_at + timeout(state.repeats)
+        wait = timeout(state.repeats)
+        # The last copy must not be lost in the same burst as the others, or meet a master that is still busy.
+        return state.sent_at + (max(wait, FLOOR) if state.repeats else wait)
     patient = BACK_PATIENCE if state.run.came_back else patience(binding)
     return max(state.heard_at + patient, state.sent_at + timeout())
+
+
+def desertion(binding: Binding, state: First | Lockstep) -> float:
+    """Return when a silent master who was the only client that is known has gone for good (requirement ACK-11)."""
+    heard_at = state.heard_at if isinstance(state, Lockstep) else state.sent_at
+    return heard_at + 3 * (binding.seconds + 0.1)
 
 
 def probe_wait(state: Paced, repeats: int) -> float:

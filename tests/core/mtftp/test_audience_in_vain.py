@@ -55,6 +55,16 @@ def test_a_closed_group_forgets_who_was_there_and_opens_again() -> None:
     assert not gears.is_closed(100.0 + SILENCE)
 
 
+@pytest.mark.parametrize(("pause", "closes"), [(2.0, True), (SLOW_ROM, False)])
+def test_the_pause_before_a_pass_is_part_of_what_serving_takes(pause: float, closes: bool) -> None:
+    """Six passes of 2 s are quicker than 13 s of silence, but not when each comes 2 s after the one before it."""
+    gears = Gears(None)
+    gears.audience = audience(VAIN_PASSES, 7, 7)
+    gears.pass_ended(0.0, 2.0, paced=False)
+    gears.pass_ended(2.0 + pause, 4.0 + pause, paced=False)
+    assert gears.closes(T, 100.0) is closes
+
+
 def test_every_open_of_a_closed_group_is_met_with_silence() -> None:
     lab = Lab(image(3), settings=SETTINGS)
     session = next(iter(lab.service._sessions.values()))

@@ -11,12 +11,15 @@ from mtftpd.core.mtftp.audience import MAX_MEMBERS, Audience, chance_of_holes
 from mtftpd.core.mtftp.pacing import FASTEST, LARGEST_BURST, SLOW_DOWN, SLOWEST
 from mtftpd.core.mtftp.pass_rates import (
     LEAST_BLOCKS,
+    LEAST_FACTOR,
     MAX_PROFILES,
     SLOWEST_FACTOR,
+    SPARE,
     PassRate,
     PassRates,
     lockstep_interval,
 )
+from mtftpd.core.mtftp.timing import HASTE
 
 QUICK, SLOW = PassRate("quick", 0.0002, loss=0.01), PassRate("slow", 0.001)
 
@@ -54,6 +57,26 @@ class TestPassRates:
         assert (quick.factor, quick.interval, quick.burst) == (1.0, QUICK.answer, LARGEST_BURST)
         assert other == SLOW
 
+    def test_what_pairs_say_counts_where_nothing_was_known(self) -> None:
+        rates = PassRates()
+        rates.answered("rom", 0.001, 1000, 0, service=0.0007)
+        rates.answered("rom", 0.001, 1000, 0, service=0.0001)
+        rates.answered("close", 0.001, 1000, 0, service=0.0)
+        rates.answered("apart", 0.001, 1000, 0, service=1.0)
+        factors = {each.profile: each.factor for each in rates.snapshot()}
+        assert factors == {"rom": pytest.approx(0.7 * SPARE), "close": LEAST_FACTOR, "apart": SLOW_DOWN}
+        assert rates.knows("rom")
+        assert not rates.knows("new")
+
+    def test_clean_passes_do_not_outdo_what_pairs_said(self) -> None:
+        rates = PassRates([PassRate("rom", 0.001, factor=0.7)])
+        rates.went_well({"rom"})
+        assert rates.snapshot()[0].factor == 0.7
+        rates.was_too_fast({"rom"})
+        assert rates.snapshot()[0].factor == pytest.approx(1.05)
+        rates.went_well({"rom"})
+        assert rates.snapshot()[0].factor == 1.0
+
     def test_holes_move_blocks_apart_and_end_bursts(self) -> None:
         rates = PassRates([QUICK])
         rates.was_too_fast({"quick"})
@@ -70,7 +93,8 @@ class TestPassRates:
 
     def test_a_lock_step_block_waits_for_what_is_lost(self) -> None:
         assert lockstep_interval(PassRate("", 0.001)) == 0.001
-        assert lockstep_interval(PassRate("", 0.001, loss=0.01)) == pytest.approx(0.0014)
+        assert lockstep_interval(PassRate("", 0.001, loss=0.01)) == pytest.approx(0.00102)
+        assert lockstep_interval(PassRate("", 0.0001, loss=0.01)) == pytest.approx(0.0001 + 0.02 * HASTE)
 
     def test_the_table_is_bounded(self) -> None:
         rates = PassRates()
@@ -157,6 +181,15 @@ class TestAudience:
         wants = Audience()
         wants.told("node", "", 0.0)
         assert [wants.gone("node"), wants.gone("node"), len(wants)] == [True, False, 0]
+
+    def test_others_are_all_but_one(self) -> None:
+        wants = Audience()
+        assert not wants.has_others("one")
+        wants.told("one", "", 0.0)
+        assert not wants.has_others("one")
+        assert wants.has_others("stranger")
+        wants.opened("two", 0.0)
+        assert wants.has_others("one")
 
     def test_it_is_bounded(self) -> None:
         wants = Audience()

@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from mtftpd.core.effects import DropReason, ReportKind, Service
-from mtftpd.core.mtftp.timing import IPXE_PATIENCE, QUIET
-from tests.core.mtftp.mtftp_lab import GROUP, IPXE_GROUP, A, B, C, Lab, T, drops, image, reports, sent_later
+from mtftpd.core.groups import Groups
+from mtftpd.core.link.budget import LinkBudget
+from mtftpd.core.mtftp.pass_rates import PassRates
+from mtftpd.core.mtftp.session import Session
+from mtftpd.core.mtftp.timing import HASTE, IPXE_PATIENCE, QUIET
+from mtftpd.core.rtt import FLOOR
+from mtftpd.core.settings import Bandwidth, Settings
+from tests.core.mtftp.mtftp_lab import (
+    GROUP,
+    IPXE_GROUP,
+    PACED,
+    SETTINGS,
+    A,
+    B,
+    C,
+    Lab,
+    T,
+    catalogue,
+    drops,
+    image,
+    reports,
+    sent,
+    sent_later,
+)
 
-FLOOR = 0.02
+LIMITED = replace(PACED, bandwidth=Bandwidth(1e8))
 
 
 class TestRepetition:
     def test_ack_08_two_timer_repetitions_a_block_that_follow_the_round_trip(self) -> None:
-        lab = Lab(image(9))
+        lab = Lab(image(9), settings=PACED)
         lab.lockstep(A, 5)
         start = lab.now
         later = sent_later(lab.run_until(start + 0.99))
         assert [run for _, run in later] == [(GROUP, 5, 1)] * 2
-        assert [when - start for when, _ in later] == pytest.approx([FLOOR, 3 * FLOOR])
+        first, second = (when - start for when, _ in later)
+        assert HASTE <= first < 3 * HASTE, "the master of this lab answers within a millisecond"
+        assert second - first == pytest.approx(FLOOR), "a burst of loss does not take all copies"
         assert lab.group.repeats == 2
         assert lab.group.stalls == 1
 
@@ -40,6 +65,38 @@ class TestRepetition:
         lab.run_until(lab.now + 0.9)
         lab.ack(A, 5)
         assert lab.service.next_deadline() == pytest.approx(lab.now + FLOOR)
+
+    @pytest.mark.parametrize("settings", [SETTINGS, LIMITED], ids=["faithful", "limit"])
+    def test_no_haste_where_only_lock_step_is_wanted_or_blocks_wait_for_their_turn(self, settings: Settings) -> None:
+        groups = Groups(settings, catalogue(image(9)))
+        budget = LinkBudget(settings.bandwidth)
+        session = Session(groups.bindings[0], budget, rates=None if settings.faithful else PassRates())
+        session.open(A, 0.0)
+        for number in range(1, 5):
+            session.acked(number, number / 1000)
+        assert session.deadline == pytest.approx(0.004 + FLOOR)
+
+    def test_a_timer_that_rang_too_early_waits_longer_from_then_on(self) -> None:
+        lab = Lab(image(60), settings=PACED)
+        lab.lockstep(A, 5)
+        waits = []
+        for block in range(5, 50):
+            (repeated,) = sent(lab.until_due())
+            assert repeated == (GROUP, block, 1)
+            assert sent(lab.ack(A, block)) == [(GROUP, block + 1, 1)]
+            assert drops(lab.ack(A, block)) == [DropReason.STALE_ACK]
+            when = lab.service.next_deadline()
+            assert when is not None
+            waits.append(when - lab.now)
+        assert waits == sorted(waits)
+        assert waits[0] < 3 * HASTE
+        assert waits[-1] == pytest.approx(FLOOR)
+        for block in range(50, 60):
+            lab.until_due()
+            assert sent(lab.ack(A, block)) == [(GROUP, block + 1, 1)] * (block < 60)
+        when = lab.service.next_deadline()
+        assert when is not None
+        assert when - lab.now < FLOOR / 2, "blocks that were really lost make it hasty again"
 
     def test_block_1_is_not_repeated_by_a_timer(self) -> None:
         lab = Lab(image(9))
@@ -104,6 +161,18 @@ class TestRepetition:
         lab.run_until(lab.now + 3)
         assert lab.state == "paced"
         assert drops(lab.open(B)) == [DropReason.PASS_RUNNING]
+        ended = [r for _, each in lab.run_until(lab.now + 60) for r in reports(each, ReportKind.PASS_ENDED)]
+        assert [end["outcome"] for end in ended] == ["unacknowledged"]
+
+    def test_ack_11_who_dhcp_told_of_the_group_is_somebody_else(self) -> None:
+        """All others have heard the pass from its beginning, so that none of them had a reason to open."""
+        lab = Lab(image(60))
+        lab.tell(A)
+        lab.tell(B)
+        lab.open(A)
+        for number in range(1, 6):
+            lab.now += 0.2
+            lab.ack(A, number)
         ended = [r for _, each in lab.run_until(lab.now + 60) for r in reports(each, ReportKind.PASS_ENDED)]
         assert [end["outcome"] for end in ended] == ["unacknowledged"]
 

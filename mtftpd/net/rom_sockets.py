@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mtftpd.net import sockets
+from mtftpd.net.rom_runs import RunReader
 from mtftpd.rom.actions import (
     BROADCAST,
     NO_ADDRESS,
@@ -31,7 +32,7 @@ from mtftpd.rom.actions import (
     Unbind,
 )
 from mtftpd.rom.node import Node
-from mtftpd.wire.datagram import Datagram, Endpoint
+from mtftpd.wire.datagram import Endpoint
 
 MAX_DATAGRAM: Final = 9_216
 """Octets read at once: the largest block that a profile asks for (8,192) with its header."""
@@ -122,24 +123,27 @@ class RomSockets:
                 self._remove(key)
 
     def _drain(self, descriptor: int) -> None:
-        observer, receive, clock = self._observer, self._node.receive, time.monotonic
-        lose, traffic = observer.lose, observer.traffic
+        entry = self._by_descriptor.get(descriptor)
+        if entry is None:  # Closed by what another socket of this round brought.
+            return
+        opened, destination = entry
+        observer, reader, clock = self._observer, RunReader(self._node, destination), time.monotonic
+        lose, traffic, take, receive = observer.lose, observer.traffic, reader.take, opened.recvfrom
         for _ in range(DRAIN):
-            entry = self._by_descriptor.get(descriptor)
-            if entry is None:  # Closed by what an earlier datagram brought.
-                return
-            opened, destination = entry
             try:
-                data, source = opened.recvfrom(MAX_DATAGRAM)
+                data, source = receive(MAX_DATAGRAM)
             except BlockingIOError:
-                return
+                break
             if lose is not None and lose():
                 traffic.lost_in += 1
                 continue
             traffic.received += 1
-            actions = receive(Datagram(destination.port, Endpoint(*source), destination, data), clock())
+            actions = take(data, source, clock())
             if actions:
                 self._perform(actions)
+                if opened.fileno() < 0:
+                    return
+        reader.flush(clock())
 
     def _perform(self, actions: Actions) -> None:
         for action in actions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 
 from tools.lab.segment import Segment, run
 
@@ -47,11 +48,14 @@ def lose(segment: Segment, loss: float, burst: int, group: str) -> None:
     for chain, priority in (("count", -10), ("lose", 0)):
         nft.append(f"add chain bridge bench {chain} {{ type filter hook forward priority {priority}; }}")
     nft.append(f"add rule bridge bench count oifname p1 ip daddr {group} counter name multicast")
-    nft += [
-        f"add rule bridge bench lose {way} p{number} udp dport != {{ 67, 68 }} {draw(loss, burst, number)} drop"
-        for number in (range(1, segment.clients + 1) if loss else ())
-        for way in ("oifname", "iifname")
-    ]
+    numbers = range(1, segment.clients + 1) if loss else ()
+    for way in ("oifname", "iifname") if loss else ():
+        for number in numbers:
+            nft.append(f"add chain bridge bench {way}{number}")
+            nft.append(f"add rule bridge bench {way}{number} {draw(loss, burst, number)} drop")
+        # One look-up for each packet: a rule for each client would cost the switch more than the packet itself does.
+        jumps = ", ".join(f"p{number} : jump {way}{number}" for number in numbers)
+        nft.append(f"add rule bridge bench lose udp dport != {{ 67, 68 }} {way} vmap {{ {jumps} }}")
     run("ip", "netns", "exec", segment.switch, "nft", "; ".join(nft))
 
 
@@ -62,6 +66,19 @@ def draw(loss: float, burst: int, number: int) -> str:
     period = _prime(round(burst / loss))
     first = number * 131 % (period - burst)
     return f"numgen inc mod {period} {first}-{first + burst - 1}"
+
+
+def settled(segment: Segment, quiet: float = 1.0, limit: float = 60.0) -> int:
+    """Return `multicast_packets` once none have been sent for ``quiet`` seconds, or after ``limit``."""
+    end = time.monotonic() + limit
+    before = multicast_packets(segment)
+    while time.monotonic() < end:
+        time.sleep(quiet)
+        now = multicast_packets(segment)
+        if now == before:
+            break
+        before = now
+    return before
 
 
 def _prime(least: int) -> int:

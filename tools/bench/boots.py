@@ -36,9 +36,11 @@ from tools.lab.segment import SERVER_ADDRESS, Segment
 
 RANGE = ("10.77.16.1", "10.77.79.254")
 PORT = "p1"
+SHARE = 0.95
+"""Of the link, for our server: the rest is for ARP, DHCP and what the clock of the switch has against ours."""
 PATIENCE = 240.0
 """Seconds beyond its limit for a crowd that is behind."""
-SERVERS = ("mtftpd", "mtftpd, unicast", "dnsmasq", "Kea + tftpd-hpa", "Kea + atftpd")
+SERVERS = ("mtftpd", "mtftpd, pace said", "mtftpd, unicast", "dnsmasq", "Kea + tftpd-hpa", "Kea + atftpd")
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,22 @@ CASES = (
 )  # fmt: skip
 
 
-def mtftpd(case: Case, folder: Path, *, multicast: bool) -> list[str]:
-    """Return the command of our server; the link is told, since a virtual card says 10 Gbit/s."""
+def mtftpd(case: Case, folder: Path, server: str) -> list[str]:
+    """Return the command of our server; the link is told, since a virtual card says 10 Gbit/s.
+
+    It begins without any state, so that it has to find out how fast the ROMs are, unless it is told that they keep up
+    with the link ("pace said").
+    """
     link = "switch-1g" if case.rate >= 1e9 else "switch-100"
+    rate = f"{case.rate * SHARE / 1e6:g}M"
+    pace = f'pace = "{rate}"' if server == "mtftpd, pace said" else ""
+    path = folder / "mtftpd.toml"
+    path.write_text(f'[[image]]\nname = "image"\npath = "image"\n{pace}\n')
     return [
-        sys.executable, "-m", "mtftpd", "serve", "--interface", "eth0", "--mode", "dhcp", "--range", "-".join(RANGE),
-        "--root", str(folder / "root"), "--image", "image=image", "--boot-file", "image", "--link", link,
-        "--rate", f"{case.rate * 0.95 / 1e6:g}M", "--state", str(folder / "state"),
-        "--control", str(folder / "control"), *(("--group", peers.GROUP) if multicast else ()),
+        sys.executable, "-m", "mtftpd", "serve", "--config", str(path), "--interface", "eth0", "--mode", "dhcp",
+        "--range", "-".join(RANGE), "--root", str(folder / "root"), "--boot-file", "image", "--link", link,
+        "--rate", rate, "--state", str(folder / "state"), "--control", str(folder / "control"),
+        *(() if server == "mtftpd, unicast" else ("--group", peers.GROUP)),
     ]  # fmt: skip
 
 
@@ -114,10 +124,10 @@ def serving(segment: Segment, server: str, case: Case, folder: Path) -> Iterator
             stack.enter_context(peers.running(segment, command, port))
 
         match server:
-            case "mtftpd" | "mtftpd, unicast":
-                start(mtftpd(case, folder, multicast=server == "mtftpd"), 69)
             case "dnsmasq":
                 start(dnsmasq(folder), 69)
+            case _ if server.startswith("mtftpd"):
+                start(mtftpd(case, folder, server), 69)
             case _:
                 start(kea(folder), 67)
                 start(peers.unicast_command(server.removeprefix("Kea + "), folder / "root"), 69)

@@ -111,11 +111,7 @@ def ipxes(segment: Segment, clients: int, folder: Path, wanted: bytes, patience:
 
 
 STAGGER = 3.0
-"""Seconds in which virtual machines are switched on: 16 at once on two processors do nothing for long.
-
-Each has an eighth of a processor then and answers up to some 20 ms late.  A limit of 500 kbit/s is far below the pace
-that the server finds by those answers; at 2 Mbit/s it sent slower than to machines that answer at once.
-"""
+"""Seconds in which virtual machines are switched on: 16 at once on two processors do nothing for long."""
 
 KINDS = {
     "atftp": Kind(
@@ -123,7 +119,7 @@ KINDS = {
         ("--mode", "tftp", "--group", GROUP, "--image", "image=image"),
     ),
     "ipxe": Kind(
-        "ipxe-mtftp", IPXE_GROUP, 75_000, "500K", 1, boot_file.make, ipxes,
+        "ipxe-mtftp", IPXE_GROUP, 300_000, "2M", 1, boot_file.make, ipxes,
         ("--mode", "dhcp", "--range", "10.77.100.1-10.77.100.200", "--image", "image=image"),
     ),
 }  # fmt: skip

@@ -119,6 +119,23 @@ async def test_a_deadline_that_comes_nearer_from_outside_is_kept(bench: Bench) -
     assert script.log == ["tick"]
 
 
+async def test_who_sends_without_a_pause_still_hears(bench: Bench) -> None:
+    class Busy(Script):
+        """Due again as soon as it was called, as a pass without a limit is."""
+
+        def tick(self, now: float) -> Effects:
+            return ()
+
+        def next_deadline(self) -> float | None:
+            return 0.0
+
+    script = Busy(lambda asked: (Send(asked.socket, asked.source, asked.data[::-1]),))
+    async with bench.running(script), client() as asking:
+        for number in (Service.DHCP, Service.TFTP, Service.MTFTP) * 5:
+            await asking.sendto(b"abc", bench.port(number))
+            assert await asking.recvfrom(100) == (b"cba", bench.port(number))
+
+
 async def test_what_has_arrived_is_read_before_anything_is_repeated(bench: Bench) -> None:
     script = Script(deadlines=[0.0])
     async with client() as asking:

@@ -41,6 +41,7 @@ from tests.core.dhcp.dhcp_lab import (
     BIOS_ROM,
     DHCP,
     FAR,
+    IPXE,
     LINK,
     MAC,
     NOBODY,
@@ -301,12 +302,24 @@ def test_a_node_with_a_section_may_be_kept_from_option_multicast() -> None:
     assert lab.service.allows_multicast(str(LINK.network[78]))
 
 
+def test_ipxe_is_kept_from_option_multicast_and_what_it_loads_is_not() -> None:
+    """Its ``tftm`` asks for the option and hears no group, up to the end of its patience."""
+    lab = Lab(replace(with_scope(), mode=Mode.PROXY))
+    taken = {50: LINK.network[77].packed, 54: LINK.network[2].packed}
+    lab.node(IPXE).effects(MessageType.REQUEST, taken)
+    assert not lab.service.allows_multicast(str(LINK.network[77]))
+    lab.node().effects(MessageType.REQUEST, taken)
+    assert lab.service.allows_multicast(str(LINK.network[77]))
+
+
 def test_who_is_at_an_address_is_bounded_and_keeps_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whereabouts, "MAX_KNOWN", 2)
     known = Whereabouts()
     known.tell("a", Identity(HARDWARE, b"u"))
     known.tell("a", Identity(HARDWARE))
     assert known.at("a") == Identity(HARDWARE, b"u")
+    known.tell("a", Identity(HARDWARE, is_ipxe=True))
+    assert known.at("a") == Identity(HARDWARE, b"u", is_ipxe=True)
     known.tell("a", Identity(OTHER))
     assert known.at("a") == Identity(OTHER)
     known.tell("b", Identity(OTHER))

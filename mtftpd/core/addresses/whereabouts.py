@@ -12,10 +12,14 @@ MAX_KNOWN = 16_384
 
 
 class Identity(NamedTuple):
-    """What a node is found by in the configuration; ``uuid`` is option 97 without its type octet, or b""."""
+    """What a node is found by in the configuration; ``uuid`` is option 97 without its type octet, or b"".
+
+    ``is_ipxe`` is what runs there now.
+    """
 
     hardware: HardwareAddress
     uuid: bytes = b""
+    is_ipxe: bool = False
 
 
 class Whereabouts:
@@ -27,8 +31,8 @@ class Whereabouts:
     def tell(self, address: str, who: Identity) -> None:
         """Remember that ``who`` has ``address``; a system that does not name its UUID any longer is who it was."""
         before = self._known.get(address)
-        if before is None or before.hardware != who.hardware or who.uuid:
-            self._known[address] = who
+        is_same = before is not None and before.hardware == who.hardware
+        self._known[address] = who._replace(uuid=before.uuid) if before and is_same and not who.uuid else who
         self._known.move_to_end(address)
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)

@@ -144,12 +144,16 @@ class DhcpService:
         return lease is not None and lease.state is LeaseState.BOUND
 
     def allows_multicast(self, address: str) -> bool:
-        """Return whether no section says ``multicast = false`` to the node at ``address``."""
+        """Return whether the node at ``address`` may have option multicast.
+
+        A section may say ``multicast = false``; and iPXE asks for it (``tftm``) but never hears the group, since the
+        address that it opens for it is not initialised: without the option it takes the file by unicast.
+        """
         settings, who = self._servers.settings, self._whereabouts.at(address)
         subnet = settings.subnet_of(IPv4Address(address))
         if who is None:
             return subnet is None or subnet.scope.multicast is not False
-        return settings.node(who.hardware, who.uuid, subnet).multicast
+        return not who.is_ipxe and settings.node(who.hardware, who.uuid, subnet).multicast
 
     def leases(self) -> tuple[Lease, ...]:
         """Return copies of all lease records, to be kept for the next run."""
@@ -224,7 +228,7 @@ class DhcpService:
         addresses = _addresses(call, effects)
         self._told(call, effects, addresses)
         for address in addresses:
-            self._whereabouts.tell(address, Identity(client.hardware, _uuid(request)))
+            self._whereabouts.tell(address, Identity(client.hardware, _uuid(request), client.is_ipxe))
         if request.message_type == MessageType.DISCOVER:
             effects = self._unheeded.offered(client, effects, now)
         return effects + signs

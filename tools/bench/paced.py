@@ -24,6 +24,7 @@ BLOCK_SIZE = 512
 CLIENT_PORT = 1799
 PATIENCE = 60.0
 STREAM = (sys.executable, "-m", "tools.bench.stream")
+RECEIVER = (sys.executable, "-m", "tools.bench.receiver")
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class Members:
     def __init__(self, segment: Segment, groups: Iterable[str], receivers: int) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self._running = [
-            segment.start(segment.client(number), *STREAM, "join", *groups, **pipes)
+            segment.start(segment.client(number), *RECEIVER, "join", *groups, **pipes)
             for number in range(1, receivers + 1)
         ]
         for process in self._running:

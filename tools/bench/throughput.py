@@ -67,7 +67,7 @@ def ours(segment: Segment, folder: Path) -> dict[str, Any]:
         target = folder / "fetched"
         target.mkdir()
         began = time.monotonic()
-        output = segment.run(segment.client(1), *paced.STREAM, "fetch", target,
+        output = segment.run(segment.client(1), *paced.RECEIVER, "fetch", target,
                              *(f"{name}={group}" for name, group in passes.files.items()))  # fmt: skip
         seconds = time.monotonic() - began
     right = sum((target / each).read_bytes() == (folder / "root" / each).read_bytes() for each in passes.files)

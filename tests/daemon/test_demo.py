@@ -104,7 +104,7 @@ def test_an_image_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
-    process = start(tmp_path, "--loopback", "--nodes", "3", "--loss", "20%")
+    process = start(tmp_path, "--loopback", "--nodes", "3", "--loss", "50%")
     assert process.stdout is not None
     process.stdout.readline()
     children = wait_for_children(process.pid, 4)
@@ -117,7 +117,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, number: signal.Signa
 
 
 def test_a_killed_demo_takes_its_processes_with_it(tmp_path: Path) -> None:
-    process = start(tmp_path, "--loopback", "--nodes", "3", "--loss", "20%")
+    process = start(tmp_path, "--loopback", "--nodes", "3", "--loss", "50%")
     assert process.stdout is not None
     process.stdout.readline()
     children = wait_for_children(process.pid, 4)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mtftpd.sim.chance import Quality
 from mtftpd.sim.clock import Clock
-from mtftpd.sim.heat import MOST_PICTURES, Album, png
+from mtftpd.sim.heat import FIRST_INTERVAL, MOST_PICTURES, Album, png
 from mtftpd.sim.memory import UNIT, Content, MarkedMemory
 from mtftpd.sim.outcome import Outcome
 from mtftpd.sim.report import html, lines
@@ -63,6 +63,17 @@ def test_a_point_is_black_when_all_of_its_part_is_held(units: int, missing: set[
     white = {unit // album._each for unit in missing if unit < units}
     assert {column for column, bit in enumerate(bits) if bit == "1"} == white
     assert each == album._each or units % album._each
+
+
+def test_pictures_come_at_twice_the_interval_once_there_are_too_many() -> None:
+    clock, units = Clock(), 3 * MOST_PICTURES
+    memory = MarkedMemory(Content(units * UNIT, 1))
+    coming = iter(range(units))
+    album = Album(clock, [memory], units, lambda: memory.store(next(coming) * UNIT, UNIT))
+    while clock.step(1.5 * MOST_PICTURES * FIRST_INTERVAL):
+        assert len(album.pictures) < MOST_PICTURES
+    gaps = {after.when - before.when for before, after in pairwise(album.pictures)}
+    assert gaps == {2 * FIRST_INTERVAL}
 
 
 def simulate() -> tuple[Simulation, Album, Outcome]:

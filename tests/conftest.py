@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
+
+# A shell has what it starts in the background ignore interrupts, and some tests send them to their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run; how long one takes says more about the machine than about the code.
 settings.register_profile("mtftpd", deadline=None, derandomize=True, database=None)
